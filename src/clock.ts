@@ -1,0 +1,16 @@
+/** Time as the rest of the package sees it: passed in, so that a test can own it. */
+export interface Clock {
+  /** Milliseconds since some fixed moment; never goes backwards. */
+  now(): number;
+  /** As the global `setTimeout`; the handle is opaque. */
+  setTimeout(callback: () => void, delayMs: number): unknown;
+  /** Takes what `setTimeout` gave; any other value is ignored. */
+  clearTimeout(handle: unknown): void;
+}
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
+  clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
+};
