@@ -22,7 +22,7 @@ export interface BlockStored {
   readonly parentBlockHash: BlockHash | null;
   /** `blockHashes.length × blockSize` ids; empty where a tier announces known blocks without their tokens. */
   readonly tokenIds: Uint32Array;
-  /** Tokens per block. */
+  /** Tokens per block. May be 0 without tokens: vLLM's offloading says so of blocks it knows by hash alone. */
   readonly blockSize: number;
   readonly loraId: number | null;
   readonly loraName: string | null;
