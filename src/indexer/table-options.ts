@@ -1,0 +1,46 @@
+import { type Clock, systemClock } from "../clock.ts";
+import { ConfigurationError } from "../errors.ts";
+import { randomHashSeed } from "./block-hash.ts";
+
+/** Bounds of a `SyncPrefixHashTable`, and what it takes from outside. */
+export interface SyncPrefixHashTableOptions {
+  /** Distinct (model, adapter, block size); the least recently used goes first. @default 1000 */
+  readonly maxContexts?: number;
+  /**
+   * Distinct blocks in one context, and likewise pairs of block and pod believed by `addPrefix`; the least recently
+   * mentioned go first. @default 1_000_000, about 600 MB in this table. AIBrix's 10,000 was never enforced, and would
+   * be less than the cache of one engine.
+   */
+  readonly maxPrefixesPerContext?: number;
+  /** Blocks of one (pod, rank) that wait for their parent or their tokens; the oldest go first. @default 100_000 */
+  readonly maxOrphansPerSource?: number;
+  /** Blocks that neither an event nor a match mentioned for so long are dropped; 0 for never. @default 0, since engines say what they drop */
+  readonly entryTtlMs?: number;
+  readonly clock?: Clock;
+  /** 64 bits; for tests that need the same hashes again. @default random, so that collisions cannot be prepared */
+  readonly seed?: bigint;
+}
+
+/** The same, complete and checked; `entryTtlMs` is `Infinity` for never. */
+export type ResolvedTableOptions = Required<SyncPrefixHashTableOptions>;
+
+/** Throws `ConfigurationError` with code `invalid-option`. */
+export function resolveTableOptions(options: SyncPrefixHashTableOptions): ResolvedTableOptions {
+  const entryTtlMs = options.entryTtlMs ?? 0;
+  if (!(entryTtlMs >= 0)) {
+    throw new ConfigurationError("invalid-option", `entryTtlMs is ${entryTtlMs}: use 0 for never, or milliseconds`);
+  }
+  return {
+    maxContexts: positiveInteger("maxContexts", options.maxContexts ?? 1000),
+    maxPrefixesPerContext: positiveInteger("maxPrefixesPerContext", options.maxPrefixesPerContext ?? 1_000_000),
+    maxOrphansPerSource: positiveInteger("maxOrphansPerSource", options.maxOrphansPerSource ?? 100_000),
+    entryTtlMs: entryTtlMs === 0 ? Number.POSITIVE_INFINITY : entryTtlMs,
+    clock: options.clock ?? systemClock,
+    seed: options.seed ?? randomHashSeed(),
+  };
+}
+
+function positiveInteger(name: string, value: number): number {
+  if (Number.isSafeInteger(value) && value >= 1) return value;
+  throw new ConfigurationError("invalid-option", `${name} is ${value}: use a whole number from 1`);
+}

@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { BlockHasher, randomHashSeed } from "../../src/indexer/block-hash.ts";
+
+const SEED = 0x0123456789abcdefn;
+
+/** A cheap sequence of numbers below `bound`, the same in every run. */
+function numbers(count: number, bound: number, from = 1): Uint32Array {
+  let state = from;
+  return Uint32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * bound);
+  });
+}
+
+function ones(value: bigint): number {
+  let count = 0;
+  for (let rest = value; rest !== 0n; rest &= rest - 1n) count++;
+  return count;
+}
+
+describe("BlockHasher", () => {
+  const hasher = new BlockHasher(SEED);
+
+  it("gives equal hashes for equal seeds and tokens", () => {
+    const prompt = numbers(64, 150_000);
+    const root = hasher.root("");
+    assert.deepEqual(new BlockHasher(SEED).hashBlocks(prompt, 16, root), hasher.hashBlocks(prompt, 16, root));
+  });
+
+  it("gives other hashes for another seed", () => {
+    const other = new BlockHasher(SEED + 1n);
+    const prompt = numbers(16, 150_000);
+    assert.notEqual(other.local(prompt, 0, 16, 0n), hasher.local(prompt, 0, 16, 0n));
+    assert.notEqual(other.root(""), hasher.root(""));
+  });
+
+  it("has another random seed each time", () => {
+    assert.equal(new Set(Array.from({ length: 100 }, randomHashSeed)).size, 100);
+  });
+
+  it("hashes full blocks only", () => {
+    assert.equal(hasher.hashBlocks(numbers(47, 9), 16, 0n).length, 2);
+    assert.equal(hasher.hashBlocks(numbers(15, 9), 16, 0n).length, 0);
+  });
+
+  it("gives by steps what it gives at once, and by parts what it gives by steps", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat({ max: 2 ** 32 - 1 }), { maxLength: 60 }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.array(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { minLength: 60, maxLength: 60 }),
+        (ids, blockSize, extras) => {
+          const prompt = Uint32Array.from(ids);
+          const atOnce = hasher.hashBlocks(prompt, blockSize, hasher.root(""), (i) => extras[i]!);
+          let parent = hasher.root("");
+          for (let i = 0; i < atOnce.length; i++) {
+            const start = i * blockSize;
+            const local = hasher.local(prompt, start, start + blockSize, extras[i]!);
+            const chained = hasher.chain(parent, local);
+            assert.equal(hasher.step(parent, prompt, start, start + blockSize, extras[i]!), chained);
+            assert.equal(atOnce[i], chained);
+            parent = chained;
+          }
+        },
+      ),
+    );
+  });
+
+  it("chains: a change in one block changes every later hash and no earlier one", () => {
+    const prompt = numbers(160, 150_000);
+    const before = hasher.hashBlocks(prompt, 16, 0n);
+    prompt[5 * 16 + 3]! ^= 1;
+    const after = hasher.hashBlocks(prompt, 16, 0n);
+    assert.deepEqual(
+      [...after].map((hash, i) => hash === before[i]),
+      [true, true, true, true, true, false, false, false, false, false],
+    );
+  });
+
+  it("tells token orders, extra keys and roots apart", () => {
+    const one = Uint32Array.of(1, 2);
+    const locals = [
+      hasher.local(one, 0, 2, 0n),
+      hasher.local(Uint32Array.of(2, 1), 0, 2, 0n),
+      hasher.local(one, 0, 2, hasher.extra("x")),
+      hasher.local(one, 0, 2, hasher.extra("y")),
+    ];
+    assert.equal(new Set(locals).size, locals.length);
+    assert.equal(new Set(["", "x", "y", "xy", "yx"].map((key) => hasher.root(key))).size, 5);
+    assert.notEqual(hasher.root("x"), hasher.extra("x"));
+  });
+
+  it("does not confuse parent and block", () => {
+    assert.notEqual(hasher.chain(1n, 2n), hasher.chain(2n, 1n));
+  });
+
+  for (const [what, bits, hash] of [
+    ["token", 32, (i: number, flip: bigint) => stepWith(hasher, i, 0n, Number(flip), 0)],
+    ["last token", 32, (i: number, flip: bigint) => stepWith(hasher, i, 0n, 0, Number(flip))],
+    ["parent", 64, (i: number, flip: bigint) => stepWith(hasher, i, flip, 0, 0)],
+  ] as const) {
+    it(`flips each of 64 bits about half of the time when one bit of a ${what} flips`, () => {
+      const rounds = 1000;
+      for (let bit = 0; bit < bits; bit++) {
+        const flips = new Array<number>(64).fill(0);
+        for (let i = 0; i < rounds; i++) {
+          const difference = hash(i, 0n) ^ hash(i, 1n << BigInt(bit));
+          for (let out = 0; out < 64; out++) if ((difference >> BigInt(out)) & 1n) flips[out]!++;
+        }
+        // Eight standard deviations: a fair coin fails here once in 10^14 times.
+        for (const count of flips) assert.ok(Math.abs(count / rounds - 0.5) < 0.13, `bit ${bit}: ${count}`);
+      }
+    });
+  }
+
+  it("spreads like a random function: no collision in 300,000 similar blocks, and the birthday number in 32 bits", () => {
+    const hashes = new Set<bigint>();
+    const low = new Set<bigint>();
+    const high = new Set<bigint>();
+    const block = new Uint32Array(16);
+    const count = 300_000;
+    for (let i = 0; i < count; i++) {
+      // Small neighbouring ids at two places: what a weak mixer confuses.
+      block[3] = i % 600;
+      block[15] = Math.floor(i / 600);
+      const hash = hasher.step(7n, block, 0, 16, 0n);
+      hashes.add(hash);
+      low.add(hash & 0xffffffffn);
+      high.add(hash >> 32n);
+    }
+    assert.equal(hashes.size, count);
+    const expected = count ** 2 / 2 ** 33;
+    for (const half of [low, high]) {
+      const collisions = count - half.size;
+      assert.ok(Math.abs(collisions - expected) < 8 * Math.sqrt(expected), `${collisions} instead of ${expected}`);
+    }
+  });
+
+  it("keeps no structure that works under every seed: two flipped top bits do not cancel", () => {
+    for (let seed = 0n; seed < 200n; seed++) {
+      const seeded = new BlockHasher(seed);
+      const plain = seeded.local(Uint32Array.of(5, 6, 7), 0, 3, 0n);
+      for (let bit = 0; bit < 32; bit++) {
+        const flipped = Uint32Array.of(5 ^ (1 << 31), 6 ^ (1 << bit), 7);
+        assert.notEqual(seeded.local(flipped, 0, 3, 0n), plain);
+      }
+    }
+  });
+
+  it("mixes with every seed, even 0 and all ones", () => {
+    for (const seed of [0n, 1n, 2n ** 64n - 1n]) {
+      const seeded = new BlockHasher(seed);
+      const chain = seeded.hashBlocks(new Uint32Array(1600), 16, seeded.root(""));
+      assert.equal(new Set(chain).size, 100);
+      for (const hash of chain) assert.ok(ones(hash) > 10 && ones(hash) < 54);
+    }
+  });
+});
+
+function stepWith(hasher: BlockHasher, i: number, parentFlip: bigint, firstFlip: number, lastFlip: number): bigint {
+  const block = numbers(16, 150_000, i + 1);
+  block[0]! ^= firstFlip;
+  block[15]! ^= lastFlip;
+  return hasher.step(BigInt(i) ^ parentFlip, block, 0, 16, 0n);
+}

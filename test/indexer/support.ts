@@ -1,0 +1,88 @@
+import type { Clock } from "../../src/clock.ts";
+import type { BlockRemoved, BlockStored } from "../../src/events/event.ts";
+import type { BlockSource, HeldBlock, PodMatch } from "../../src/indexer/indexer.ts";
+import type { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
+
+export const MODEL = "llama";
+
+/** Tokens per block, unless a test says otherwise. */
+export const BLOCK_SIZE = 4;
+
+export function source(pod = "a", rank = 0, more: Partial<BlockSource> = {}): BlockSource {
+  return { model: MODEL, pod, rank, loraId: -1, ...more };
+}
+
+/** Tokens of blocks with these numbers: block 7 is 70, 71, 72, 73. */
+export function tokens(...blocks: number[]): Uint32Array {
+  return Uint32Array.from(blocks.flatMap((block) => Array.from({ length: BLOCK_SIZE }, (_, i) => 10 * block + i)));
+}
+
+export function stored(
+  blockHashes: readonly bigint[],
+  parentBlockHash: bigint | null,
+  tokenIds: Uint32Array,
+  more: Partial<BlockStored> = {},
+): BlockStored {
+  return {
+    type: "BlockStored",
+    blockHashes,
+    parentBlockHash,
+    tokenIds,
+    blockSize: BLOCK_SIZE,
+    loraId: null,
+    loraName: null,
+    medium: null,
+    extraKeys: null,
+    groupIdx: null,
+    kvCacheSpecKind: null,
+    kvCacheSpecSlidingWindow: null,
+    cacheSalt: null,
+    ...more,
+  };
+}
+
+/** Token-less, as offloading sends it. */
+export function storedPlace(blockHashes: readonly bigint[], medium: string): BlockStored {
+  return stored(blockHashes, null, new Uint32Array(), { medium });
+}
+
+export function removed(blockHashes: readonly bigint[], more: Partial<BlockRemoved> = {}): BlockRemoved {
+  return { type: "BlockRemoved", blockHashes, medium: null, groupIdx: null, ...more };
+}
+
+/** Matched blocks by pod, best first: `a 3, b 1`. */
+export function summary(matches: readonly PodMatch[]): string {
+  return matches.map((match) => `${match.pod} ${match.matchedBlocks}`).join(", ");
+}
+
+/** `summary` of what the table answers for the base model. */
+export function match(table: SyncPrefixHashTable, prompt: Uint32Array): string {
+  return summary(table.matchPrefix(MODEL, -1, prompt));
+}
+
+/** What a source holds, by hash: `1 gpu; 2 cpu gpu/0`. */
+export function held(blocks: Iterable<HeldBlock>): string {
+  return [...blocks]
+    .sort((left, right) => (left.blockHash < right.blockHash ? -1 : 1))
+    .map(({ blockHash, places }) => `${blockHash} ${places.join(" ")}`)
+    .join("; ");
+}
+
+/** A clock that stands until it is moved. */
+export class ManualClock implements Clock {
+  #nowMs = 1000;
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  advance(ms: number): void {
+    this.#nowMs += ms;
+  }
+
+  setTimeout(): unknown {
+    throw new Error("the index needs no timers");
+  }
+
+  clearTimeout(): void {}
+}
