@@ -1,0 +1,52 @@
+/** Counted subscriptions, matched as prefixes of a frame. */
+export class Topics {
+  /** How often each was added, by the topic's bytes as latin1. */
+  readonly #counts = new Map<string, number>();
+  /** How many topics there are of each length: a frame is looked up once per length, not once per topic. */
+  readonly #lengths = new Map<number, number>();
+
+  /** True when the topic is new. */
+  add(topic: Uint8Array): boolean {
+    const key = latin1(topic);
+    const count = this.#counts.get(key) ?? 0;
+    this.#counts.set(key, count + 1);
+    if (count > 0) return false;
+    this.#lengths.set(topic.length, (this.#lengths.get(topic.length) ?? 0) + 1);
+    return true;
+  }
+
+  /** True when it was the last time that the topic had been added; one that is not there is ignored. */
+  remove(topic: Uint8Array): boolean {
+    const key = latin1(topic);
+    const count = this.#counts.get(key);
+    if (count === undefined) return false;
+    if (count > 1) {
+      this.#counts.set(key, count - 1);
+      return false;
+    }
+    this.#counts.delete(key);
+    const left = this.#lengths.get(topic.length)! - 1;
+    if (left === 0) this.#lengths.delete(topic.length);
+    else this.#lengths.set(topic.length, left);
+    return true;
+  }
+
+  /** Whether a topic is a prefix of the frame. */
+  matches(frame: Uint8Array): boolean {
+    for (const length of this.#lengths.keys()) {
+      if (length === 0) return true;
+      if (length <= frame.length && this.#counts.has(latin1(frame.subarray(0, length)))) return true;
+    }
+    return false;
+  }
+
+  /** Every topic once. */
+  list(): Uint8Array[] {
+    return [...this.#counts.keys()].map((key) => Buffer.from(key, "latin1"));
+  }
+}
+
+/** A key for a map: one character per byte. */
+export function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}

@@ -1,0 +1,157 @@
+import { TransportError } from "../../src/errors.ts";
+import { type Metadata, parseCommand, parseError } from "./commands.ts";
+import { checkGreeting, encodeGreeting, GREETING_BYTES, type Greeting, parseGreeting } from "./greeting.ts";
+import type { FrameCodec, Mechanism, SocketType } from "./mechanism.ts";
+import { COMMAND, copyOf, EMPTY, encodeFrame, LONG, latin1, printable, readLongSize } from "./wire.ts";
+
+/** More than any mechanism needs: a stranger gets no more memory than this before it has proved itself. */
+const MAX_COMMAND_BYTES = 8_192;
+
+/** RFC 28: an identity has at most 255 bytes. */
+const MAX_IDENTITY_BYTES = 255;
+
+/** Who may talk to whom (RFC 28 and RFC 29). */
+const PARTNERS: Readonly<Record<SocketType, readonly string[]>> = {
+  SUB: ["PUB", "XPUB"],
+  PUB: ["SUB", "XSUB"],
+  DEALER: ["ROUTER", "DEALER", "REP"],
+  ROUTER: ["DEALER", "REQ", "ROUTER"],
+};
+
+/** What the handshake showed of the peer. */
+export interface Peer {
+  readonly socketType: string;
+  /** Empty when it has none. A copy. */
+  readonly identity: Uint8Array;
+  /** ZMTP 3.1 or later: it knows SUBSCRIBE, CANCEL, PING and PONG. */
+  readonly knowsCommands: boolean;
+}
+
+export interface HandshakeStep {
+  /** Frames to send now, before anything else is done. */
+  readonly send: readonly Uint8Array[];
+  /** Why the connection must end. What was to be sent still is: the peer can then tell the reason as well. */
+  readonly failure?: unknown;
+  readonly done?: {
+    readonly peer: Peer;
+    readonly codec: FrameCodec | null;
+    /** What followed the handshake in the same bytes. */
+    readonly rest: Uint8Array;
+  };
+}
+
+/**
+ * The whole handshake as a pure state machine: bytes in, frames to send and finally the peer out. It never asks to
+ * send anything but greeting and handshake, for libzmq drops whoever sends traffic before its own READY was read.
+ */
+export class Handshake {
+  readonly #mechanism: Mechanism;
+  readonly #socketType: SocketType;
+  #unread: Uint8Array = EMPTY;
+  #greeting: Greeting | null = null;
+
+  constructor(mechanism: Mechanism, socketType: SocketType) {
+    this.#mechanism = mechanism;
+    this.#socketType = socketType;
+  }
+
+  /** To be sent at once, whole, without waiting for a byte of the peer. */
+  opening(): Uint8Array {
+    return encodeGreeting(this.#mechanism.name, this.#mechanism.asServer);
+  }
+
+  /** Takes what came. Call no more after `failure` or `done`. */
+  push(chunk: Uint8Array): HandshakeStep {
+    this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
+    const send: Uint8Array[] = [];
+    try {
+      return this.#advance(send);
+    } catch (failure) {
+      return { send, failure };
+    }
+  }
+
+  #advance(send: Uint8Array[]): HandshakeStep {
+    if (this.#greeting === null) {
+      checkGreeting(this.#unread);
+      if (this.#unread.length < GREETING_BYTES) return this.#wait(send);
+      this.#greet();
+      for (const body of this.#mechanism.start()) send.push(encodeFrame(COMMAND, body));
+    }
+    for (;;) {
+      const body = this.#takeCommand();
+      if (body === null) return this.#wait(send);
+      const command = parseCommand(body);
+      if (command.name === "ERROR") throw peerError(command.data);
+      const step = this.#mechanism.receive(command);
+      for (const reply of step.send) send.push(encodeFrame(COMMAND, reply));
+      if (step.done) {
+        const peer = this.#judge(step.done.metadata, this.#greeting!);
+        return { send, done: { peer, codec: step.done.codec, rest: this.#unread } };
+      }
+    }
+  }
+
+  /** What stays unread is copied: a view would keep the whole chunk of a peer that may take its time. */
+  #wait(send: readonly Uint8Array[]): HandshakeStep {
+    this.#unread = copyOf(this.#unread);
+    return { send };
+  }
+
+  #greet(): void {
+    this.#greeting = parseGreeting(this.#unread);
+    this.#unread = this.#unread.subarray(GREETING_BYTES);
+    const theirs = this.#greeting.mechanism;
+    if (theirs !== this.#mechanism.name) {
+      throw new TransportError(
+        "mechanism-mismatch",
+        `the peer's security mechanism is "${printable(theirs)}", ours is "${this.#mechanism.name}"; configure the same`,
+      );
+    }
+  }
+
+  /** The body of the next command, once it is whole. */
+  #takeCommand(): Uint8Array | null {
+    const unread = this.#unread;
+    const flags = unread[0];
+    if (flags === undefined) return null;
+    if ((flags & ~LONG) !== COMMAND) {
+      throw new TransportError("protocol", `frame with flags ${flags} came before the peer's handshake was over`);
+    }
+    const start = flags & LONG ? 9 : 2;
+    if (unread.length < start) return null;
+    const size = flags & LONG ? readLongSize(unread, 1) : unread[1]!;
+    if (size > MAX_COMMAND_BYTES) {
+      throw new TransportError(
+        "message-too-large",
+        `handshake command of ${size} bytes exceeds ${MAX_COMMAND_BYTES}; check the peer`,
+      );
+    }
+    if (unread.length < start + size) return null;
+    this.#unread = unread.subarray(start + size);
+    return unread.subarray(start, start + size);
+  }
+
+  #judge(metadata: Metadata, greeting: Greeting): Peer {
+    const type = metadata.get("socket-type");
+    if (type === undefined) throw new TransportError("protocol", "the peer's metadata name no Socket-Type");
+    const socketType = latin1(type);
+    if (!PARTNERS[this.#socketType].includes(socketType)) {
+      throw new TransportError(
+        "socket-type-mismatch",
+        `the peer is a ${printable(socketType)}, which cannot talk to a ${this.#socketType}; check the port`,
+      );
+    }
+    const identity = metadata.get("identity") ?? EMPTY;
+    if (identity.length > MAX_IDENTITY_BYTES) {
+      throw new TransportError("protocol", `identity of ${identity.length} bytes exceeds ${MAX_IDENTITY_BYTES}`);
+    }
+    const knowsCommands = greeting.major > 3 || greeting.minor >= 1;
+    return { socketType, identity: copyOf(identity), knowsCommands };
+  }
+}
+
+/** What a peer's ERROR command is to us. */
+export function peerError(data: Uint8Array): TransportError {
+  return new TransportError("peer-error", `the peer refuses: "${parseError(data)}"`);
+}

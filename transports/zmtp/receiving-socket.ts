@@ -1,0 +1,60 @@
+import type { Message, MessageBatch, Receiver, SocketOptions } from "../../src/transport.ts";
+import type { Connection } from "./connection.ts";
+import { Inbox } from "./inbox.ts";
+import type { MechanismFactory, SocketType } from "./mechanism.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { ZmtpSocket } from "./socket.ts";
+
+/** A socket that receives: one inbox for all its connections, which are held back while it is full. */
+export abstract class ReceivingSocket extends ZmtpSocket implements Receiver {
+  readonly #inbox: Inbox;
+  /** The one that delivered longest ago comes first, and is the first to be read again: none can starve another. */
+  readonly #connections = new Set<Connection>();
+
+  protected constructor(
+    socketType: SocketType,
+    mechanism: MechanismFactory,
+    options: ResolvedOptions,
+    socket: SocketOptions,
+  ) {
+    super(socketType, mechanism, options, socket);
+    this.#inbox = new Inbox(
+      {
+        highWaterMark: this.options.receiveHighWaterMark,
+        highWaterMarkBytes: this.options.receiveHighWaterMarkBytes,
+      },
+      () => this.#resume(),
+    );
+  }
+
+  receive(options: { readonly signal?: AbortSignal } = {}): AsyncIterable<MessageBatch> {
+    return this.#inbox.receive(options.signal);
+  }
+
+  override admit(connection: Connection): void {
+    this.#connections.add(connection);
+    if (this.#inbox.full) connection.pause();
+  }
+
+  override release(connection: Connection): void {
+    this.#connections.delete(connection);
+  }
+
+  override deliver(connection: Connection, messages: Message[], bytes: number): void {
+    this.#inbox.push(connection.id, messages, bytes);
+    if (this.#connections.size > 1) {
+      this.#connections.delete(connection);
+      this.#connections.add(connection);
+    }
+    if (!this.#inbox.full) return;
+    for (const each of this.#connections) each.pause();
+  }
+
+  protected override onClose(): void {
+    this.#inbox.close();
+  }
+
+  #resume(): void {
+    for (const connection of this.#connections) connection.resume();
+  }
+}
