@@ -1,0 +1,85 @@
+import { DecodeError } from "../errors.ts";
+import { decodeEventBatch } from "../events/decode.ts";
+import type { KVEvent } from "../events/event.ts";
+import type { BlockSource, PrefixIndexer } from "../indexer/indexer.ts";
+
+/** Whose events a handler handles. */
+export interface HandlerSubject {
+  readonly model: string;
+  readonly pod: string;
+  /** Of the endpoint; a batch that names another rank wins. */
+  readonly rank: number;
+  /** Adapter of the whole pod, −1 for none. */
+  readonly loraId: number;
+  /** Whether another endpoint of the pod is this rank's own: then a batch from here cannot be that rank's. */
+  readonly isForeignRank: (rank: number) => boolean;
+}
+
+/** What one batch brought. */
+export interface HandledBatch {
+  /** By type. */
+  readonly events: Readonly<Record<string, number>>;
+  readonly eventCount: number;
+  /** One for each event that could not be read, or one for the whole batch. */
+  readonly errors: readonly DecodeError[];
+}
+
+const NO_EVENTS: Readonly<Record<string, number>> = {};
+
+/** Ranks that one endpoint may speak for: more than any engine has. */
+const MAX_RANKS = 1_024;
+
+/** Folds the batches of one stream into the index. Nothing that a batch holds makes it throw. */
+export class KVEventHandler {
+  readonly #indexer: PrefixIndexer;
+  readonly #subject: HandlerSubject;
+  readonly #sources = new Map<number, BlockSource>();
+
+  constructor(indexer: PrefixIndexer, subject: HandlerSubject) {
+    this.#indexer = indexer;
+    this.#subject = subject;
+  }
+
+  /** Applies the events that can be read, in order. */
+  handle(payload: Uint8Array): HandledBatch {
+    let decoded: ReturnType<typeof decodeEventBatch>;
+    try {
+      decoded = decodeEventBatch(payload);
+    } catch (error) {
+      if (error instanceof DecodeError) return { events: NO_EVENTS, eventCount: 0, errors: [error] };
+      throw error;
+    }
+    const { batch, errors } = decoded;
+    const source = this.#sourceOf(batch.dataParallelRank);
+    const events: Record<string, number> = {};
+    for (const event of batch.events) {
+      this.#fold(source, event);
+      events[event.type] = (events[event.type] ?? 0) + 1;
+    }
+    return { events, eventCount: batch.events.length, errors };
+  }
+
+  /** Forgets all that this stream has told. */
+  purge(): void {
+    for (const source of this.#sources.values()) this.#indexer.processAllBlocksCleared(source);
+    this.#sources.clear();
+  }
+
+  #fold(source: BlockSource, event: KVEvent): void {
+    if (event.type === "BlockStored") this.#indexer.processBlockStored(source, event);
+    else if (event.type === "BlockRemoved") this.#indexer.processBlockRemoved(source, event);
+    else this.#indexer.processAllBlocksCleared(source);
+  }
+
+  #sourceOf(batchRank: number | null): BlockSource {
+    const { model, pod, loraId, isForeignRank } = this.#subject;
+    const own = this.#subject.rank;
+    const rank = batchRank === null || batchRank === own || isForeignRank(batchRank) ? own : batchRank;
+    const known = this.#sources.get(rank);
+    if (known !== undefined) return known;
+    // A broken engine that names another rank in each batch must not fill the memory.
+    const source = { model, pod, rank: this.#sources.size < MAX_RANKS ? rank : own, loraId };
+    this.#sources.set(source.rank, source);
+    return source;
+  }
+}

@@ -1,0 +1,191 @@
+import { type Clock, systemClock } from "../clock.ts";
+import type { DeletedFinalStateUnknown, Discovery, Pod, PodListener, RankEndpoint } from "../discovery/discovery.ts";
+import { KVEventSyncError } from "../errors.ts";
+import type { PrefixIndexer } from "../indexer/indexer.ts";
+import type { Transport } from "../transport.ts";
+import { observeAll } from "./observers.ts";
+import { resolveStreamOptions, type StreamOptions } from "./options.ts";
+import type { PodDirectory, PodInfo, SyncObserver } from "./status.ts";
+import { EventStream, type StreamParts } from "./stream.ts";
+
+/** What a manager is made of. */
+export interface KVEventManagerParts {
+  readonly transport: Transport;
+  /** Where the events go. The manager does not own it. */
+  readonly indexer: PrefixIndexer;
+  /** Where pods come from; started and disposed by the manager. Default none: whoever knows calls `onPodAdd`. */
+  readonly discoveries?: readonly Discovery[];
+  readonly observers?: readonly SyncObserver[];
+  /** Default the machine's. */
+  readonly clock?: Clock;
+  readonly options?: StreamOptions;
+}
+
+interface ManagedPod {
+  pod: Pod;
+  readonly streams: Map<number, EventStream>;
+}
+
+/**
+ * Keeps one stream for each rank of each pod, from the moment a pod is announced to the moment it goes. A pod that goes
+ * takes all of its blocks out of the index at once.
+ */
+export class KVEventManager implements PodListener, PodDirectory, AsyncDisposable {
+  readonly #discoveries: readonly Discovery[];
+  readonly #parts: StreamParts;
+  readonly #pods = new Map<string, ManagedPod>();
+  /** Streams whose sockets are still closing. */
+  readonly #closing = new Set<Promise<void>>();
+  #starting: Promise<void> | null = null;
+  #stopping: Promise<void> | null = null;
+
+  /** Throws ConfigurationError `invalid-option`. */
+  constructor(parts: KVEventManagerParts) {
+    const { transport, indexer, discoveries = [], observers = [], clock = systemClock, options = {} } = parts;
+    this.#discoveries = discoveries;
+    this.#parts = {
+      transport,
+      indexer,
+      clock,
+      observer: observeAll(observers),
+      options: resolveStreamOptions(options),
+    };
+  }
+
+  /**
+   * Resolves when the pods of this moment are announced; their streams connect meanwhile. A discovery that cannot start
+   * ends the others, and its error is the result.
+   */
+  start(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#stopping !== null) {
+      return Promise.reject(new KVEventSyncError("closed", "manager: was stopped; make a new one"));
+    }
+    this.#starting ??= this.#start(options);
+    return this.#starting;
+  }
+
+  /** Ends discovery and all streams; resolves when their sockets are closed. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** A pod that is known already is updated. */
+  onPodAdd(pod: Pod): void {
+    if (this.#stopping !== null) return;
+    const known = this.#pods.get(keyOf(pod));
+    if (known === undefined) this.#add(pod);
+    else this.#update(known, pod);
+  }
+
+  /** What counts is what is known here of the pod, not what the caller thinks it was. */
+  onPodUpdate(oldPod: Pod, newPod: Pod): void {
+    if (this.#stopping !== null) return;
+    if (keyOf(oldPod) !== keyOf(newPod)) this.onPodDelete(oldPod);
+    this.onPodAdd(newPod);
+  }
+
+  /** A pod that is not known, or of which another incarnation is, is left alone. */
+  onPodDelete(deleted: Pod | DeletedFinalStateUnknown): void {
+    const pod = "pod" in deleted ? deleted.pod : deleted;
+    const known = this.#pods.get(keyOf(pod));
+    if (known === undefined) return;
+    if (pod.uid !== undefined && known.pod.uid !== undefined && pod.uid !== known.pod.uid) return;
+    this.#remove(known);
+  }
+
+  pods(): readonly PodInfo[] {
+    return [...this.#pods.values()].map(({ pod, streams }) => ({
+      pod,
+      streams: [...streams.values()].map((stream) => stream.info()).sort((left, right) => left.rank - right.rank),
+    }));
+  }
+
+  async #start(options: { readonly signal?: AbortSignal }): Promise<void> {
+    try {
+      await Promise.all(this.#discoveries.map((discovery) => discovery.start(this, options)));
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async #stop(): Promise<void> {
+    // The rest runs with `#stopping` set, so that no pod comes meanwhile.
+    await Promise.resolve();
+    const disposed = await Promise.allSettled(this.#discoveries.map((discovery) => discovery[Symbol.asyncDispose]()));
+    for (const known of [...this.#pods.values()]) this.#remove(known);
+    while (this.#closing.size > 0) await Promise.all(this.#closing);
+    for (const result of disposed) if (result.status === "rejected") throw result.reason;
+  }
+
+  #add(pod: Pod): void {
+    const known: ManagedPod = { pod, streams: new Map() };
+    this.#pods.set(keyOf(pod), known);
+    for (const endpoint of pod.ranks) this.#open(known, endpoint);
+  }
+
+  #update(known: ManagedPod, pod: Pod): void {
+    if (isAnotherProcess(known.pod, pod)) {
+      this.#remove(known);
+      this.#add(pod);
+      return;
+    }
+    const before = known.pod;
+    known.pod = pod;
+    const areRanksSame = sameRanks(before, pod);
+    for (const [rank, stream] of known.streams) {
+      const endpoint = pod.ranks.find((each) => each.rank === rank);
+      // Which ranks a stream may speak for depends on all of them.
+      if (areRanksSame && endpoint !== undefined && isSameEndpoint(stream.endpoint, endpoint)) continue;
+      known.streams.delete(rank);
+      this.#close(stream);
+    }
+    for (const endpoint of pod.ranks) if (!known.streams.has(endpoint.rank)) this.#open(known, endpoint);
+  }
+
+  #remove(known: ManagedPod): void {
+    this.#pods.delete(keyOf(known.pod));
+    for (const stream of known.streams.values()) this.#close(stream);
+  }
+
+  #open(known: ManagedPod, endpoint: RankEndpoint): void {
+    // A pod that names a rank twice has one stream for it: the index could not tell two apart.
+    if (known.streams.has(endpoint.rank)) return;
+    const stream = new EventStream(known.pod, endpoint, this.#parts);
+    known.streams.set(endpoint.rank, stream);
+    stream.open();
+  }
+
+  #close(stream: EventStream): void {
+    const closed = stream.close().finally(() => this.#closing.delete(closed));
+    this.#closing.add(closed);
+  }
+}
+
+function keyOf(pod: Pod): string {
+  return JSON.stringify([pod.modelName, pod.key]);
+}
+
+/** Whether what is known of the pod's cache means nothing any more, or belongs elsewhere in the index. */
+function isAnotherProcess(before: Pod, after: Pod): boolean {
+  return (
+    before.uid !== after.uid ||
+    before.restartCount !== after.restartCount ||
+    before.loraId !== after.loraId ||
+    before.topic !== after.topic
+  );
+}
+
+function sameRanks(before: Pod, after: Pod): boolean {
+  const ranks = new Set(before.ranks.map(({ rank }) => rank));
+  return after.ranks.length === before.ranks.length && after.ranks.every(({ rank }) => ranks.has(rank));
+}
+
+function isSameEndpoint(before: RankEndpoint, after: RankEndpoint): boolean {
+  return before.endpoint === after.endpoint && before.replayEndpoint === after.replayEndpoint;
+}

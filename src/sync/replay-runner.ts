@@ -1,0 +1,167 @@
+import type { Clock } from "../clock.ts";
+import type { Transport } from "../transport.ts";
+import type { ResolvedStreamOptions } from "./options.ts";
+import { Replay } from "./replay.ts";
+import type { ReplayEnd, ReplayRequest } from "./replay-progress.ts";
+import type { Sequencer } from "./sequencer.ts";
+import type { StreamCounters } from "./stream-counters.ts";
+
+interface RunnerParts {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly options: ResolvedStreamOptions;
+}
+
+interface Running {
+  readonly request: ReplayRequest;
+  readonly replay: Replay;
+  readonly startedMs: number;
+}
+
+/**
+ * Runs the replay that the sequencer wants, and none else; reminds it of the two that nothing but time calls for: the
+ * check of a stream that has become quiet, and the rebuild of a partial one.
+ */
+export class ReplayRunner {
+  readonly #endpoint: string;
+  readonly #sequencer: Sequencer;
+  readonly #counters: StreamCounters;
+  readonly #parts: RunnerParts;
+  readonly #onChange: () => void;
+  readonly #closing = new Set<Promise<void>>();
+  #running: Running | null = null;
+  #isClosed = false;
+  /** There was something since the last check. */
+  #needsCheck = true;
+  #stirredMs = 0;
+  #checkTimer: unknown;
+  #rebuildTimer: unknown;
+  #retryMs: number;
+
+  /** `onChange` is called after the sequencer was given something. */
+  constructor(
+    endpoint: string,
+    sequencer: Sequencer,
+    counters: StreamCounters,
+    parts: RunnerParts,
+    onChange: () => void,
+  ) {
+    this.#endpoint = endpoint;
+    this.#sequencer = sequencer;
+    this.#counters = counters;
+    this.#parts = parts;
+    this.#onChange = onChange;
+    this.#retryMs = parts.options.replayRetryMinMs;
+  }
+
+  /** Something came live. */
+  stirred(): void {
+    this.#stirredMs = this.#parts.clock.now();
+    this.#needsCheck = true;
+  }
+
+  /** Brings what runs in line with what the sequencer wants. */
+  settle(): void {
+    if (this.#isClosed) return;
+    const { request } = this.#sequencer;
+    const running = this.#running;
+    if (running !== null && running.request.id !== request?.id) this.#over(running);
+    if (request !== null && this.#running === null) this.#start(request);
+    this.#remindOfCheck();
+    this.#remindOfRebuild();
+  }
+
+  /** Ends what runs; resolves when all sockets are closed. */
+  async close(): Promise<void> {
+    const { clock } = this.#parts;
+    this.#isClosed = true;
+    clock.clearTimeout(this.#checkTimer);
+    clock.clearTimeout(this.#rebuildTimer);
+    if (this.#running !== null) this.#dispose(this.#running.replay);
+    this.#running = null;
+    await Promise.all(this.#closing);
+  }
+
+  #start(request: ReplayRequest): void {
+    const { id, from } = request;
+    const { transport, clock, options } = this.#parts;
+    this.#counters.replayRequested(from);
+    try {
+      const replay = new Replay({
+        transport,
+        clock,
+        endpoint: this.#endpoint,
+        from,
+        timeoutMs: options.replayTimeoutMs,
+        idleMs: options.replayIdleMs,
+        onBatch: (sequence, payload) => {
+          this.#sequencer.replayed(id, sequence, payload);
+          if (this.#sequencer.request?.id !== id) this.#onChange();
+        },
+        onEnd: (end) => this.#ended(id, end),
+        onError: (error) => this.#counters.failed("framing", error),
+      });
+      this.#running = { request, replay, startedMs: clock.now() };
+    } catch (error) {
+      // An endpoint that cannot be used is one that does not answer.
+      this.#counters.replayEnded(false, 0);
+      this.#counters.failed("transport", error instanceof Error ? error : new Error(String(error)));
+      this.#sequencer.ended(id, "unanswered");
+    }
+  }
+
+  #ended(id: number, end: ReplayEnd): void {
+    this.#sequencer.ended(id, end);
+    this.#onChange();
+  }
+
+  /** The sequencer wants this replay no more: it has brought all, or not. */
+  #over({ request, replay, startedMs }: Running): void {
+    this.#running = null;
+    this.#dispose(replay);
+    const succeeded = this.#sequencer.request === null && this.#sequencer.wasReplayComplete;
+    this.#counters.replayEnded(succeeded, (this.#parts.clock.now() - startedMs) / 1_000);
+    if (succeeded) {
+      this.#retryMs = this.#parts.options.replayRetryMinMs;
+      if (request.purpose === "check") this.#needsCheck = false;
+    } else if (request.purpose === "check") this.#backOff();
+  }
+
+  #backOff(): void {
+    this.#retryMs = Math.min(this.#retryMs * 2, this.#parts.options.replayRetryMaxMs);
+  }
+
+  #dispose(replay: Replay): void {
+    const closed = replay.close().finally(() => this.#closing.delete(closed));
+    this.#closing.add(closed);
+  }
+
+  #remindOfCheck(): void {
+    const { clock, options } = this.#parts;
+    const { quietCheckMs } = options;
+    const delayMs = Math.max(quietCheckMs, this.#retryMs);
+    const isIdle = this.#sequencer.request === null && this.#sequencer.status !== "connecting";
+    if (!this.#needsCheck || quietCheckMs === 0 || !isIdle || this.#checkTimer !== undefined) return;
+    const look = (): void => {
+      this.#checkTimer = undefined;
+      const leftMs = this.#stirredMs + delayMs - clock.now();
+      if (leftMs > 0) this.#checkTimer = clock.setTimeout(look, leftMs);
+      else {
+        this.#sequencer.check();
+        this.#onChange();
+      }
+    };
+    this.#checkTimer = clock.setTimeout(look, delayMs);
+  }
+
+  #remindOfRebuild(): void {
+    const { clock } = this.#parts;
+    if (!this.#sequencer.wantsRebuild || this.#rebuildTimer !== undefined) return;
+    this.#rebuildTimer = clock.setTimeout(() => {
+      this.#rebuildTimer = undefined;
+      this.#backOff();
+      this.#sequencer.rebuild();
+      this.#onChange();
+    }, this.#retryMs);
+  }
+}

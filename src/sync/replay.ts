@@ -1,0 +1,119 @@
+import type { Clock } from "../clock.ts";
+import type { ConnectionState, Dealer, Transport } from "../transport.ts";
+import { END_OF_REPLAY, encodeReplayRequest, parseReplayMessage } from "./framing.ts";
+import type { ReplayEnd } from "./replay-progress.ts";
+import { Turn } from "./turn.ts";
+
+/** What is to be replayed, and who hears of it. */
+export interface ReplayParts {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  /** The engine's ROUTER socket. */
+  readonly endpoint: string;
+  readonly from: number;
+  /** Time for the first answer. */
+  readonly timeoutMs: number;
+  /** Time from one answer to the next. */
+  readonly idleMs: number;
+  readonly onBatch: (sequence: number, payload: Uint8Array) => void;
+  /** Called once, unless closed before. */
+  readonly onEnd: (end: ReplayEnd) => void;
+  /** An answer that cannot be read; it costs itself alone. */
+  readonly onError: (error: Error) => void;
+}
+
+/** Replies that wait to be read; beyond it the ROUTER drops, so that more is better, up to the memory that it takes. */
+const RECEIVE_HIGH_WATER_MARK = 100_000;
+
+/**
+ * One request to a replay endpoint and its answers, over a DEALER socket of its own: an answer to an earlier request
+ * can never be taken for one to this.
+ */
+export class Replay {
+  readonly #parts: ReplayParts;
+  readonly #dealer: Dealer;
+  readonly #done: Promise<void>;
+  #timer: unknown;
+  #lastAnswerMs = 0;
+  #isAnswered = false;
+  #isOver = false;
+
+  /** Throws TransportError `invalid-endpoint` or `unsupported`. */
+  constructor(parts: ReplayParts) {
+    const { transport, endpoint, from, timeoutMs, clock } = parts;
+    this.#parts = parts;
+    let wasReady = false;
+    this.#dealer = transport.dealer({
+      receiveHighWaterMark: RECEIVE_HIGH_WATER_MARK,
+      onConnection: (_endpoint: string, { status }: ConnectionState) => {
+        if (status === "ready") wasReady = true;
+        else if (wasReady && status === "waiting") this.#end("silence");
+      },
+    });
+    try {
+      this.#dealer.connect(endpoint);
+      this.#dealer.send(encodeReplayRequest(from));
+    } catch (error) {
+      void this.#dealer.close();
+      throw error;
+    }
+    this.#timer = clock.setTimeout(() => this.#end("unanswered"), timeoutMs);
+    this.#done = this.#receive();
+  }
+
+  /** Ends it without a word. Idempotent. */
+  async close(): Promise<void> {
+    this.#isOver = true;
+    this.#parts.clock.clearTimeout(this.#timer);
+    await this.#dealer.close();
+    await this.#done;
+  }
+
+  async #receive(): Promise<void> {
+    const turn = new Turn(this.#parts.clock);
+    for await (const { messages } of this.#dealer.receive()) {
+      if (this.#isOver) return;
+      this.#answered();
+      for (const message of messages) {
+        this.#read(message);
+        if (this.#isOver) return;
+      }
+      if (turn.isOver) await turn.next();
+    }
+  }
+
+  #read(message: readonly Uint8Array[]): void {
+    let batch: ReturnType<typeof parseReplayMessage>;
+    try {
+      batch = parseReplayMessage(message);
+    } catch (error) {
+      this.#parts.onError(error as Error);
+      return;
+    }
+    if (batch === END_OF_REPLAY) this.#end("marker");
+    else this.#parts.onBatch(batch.sequence, batch.payload);
+  }
+
+  /** One timer for the whole replay instead of one for each answer. */
+  #answered(): void {
+    const { clock, idleMs } = this.#parts;
+    this.#lastAnswerMs = clock.now();
+    if (this.#isAnswered) return;
+    this.#isAnswered = true;
+    clock.clearTimeout(this.#timer);
+    const look = (): void => {
+      const leftMs = this.#lastAnswerMs + idleMs - clock.now();
+      if (leftMs <= 0) this.#end("silence");
+      else this.#timer = clock.setTimeout(look, leftMs);
+    };
+    this.#timer = clock.setTimeout(look, idleMs);
+  }
+
+  #end(end: ReplayEnd): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#parts.clock.clearTimeout(this.#timer);
+    void this.#dealer.close();
+    this.#parts.onEnd(end);
+  }
+}

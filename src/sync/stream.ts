@@ -1,0 +1,215 @@
+import type { Clock } from "../clock.ts";
+import type { Pod, RankEndpoint } from "../discovery/discovery.ts";
+import { KVEventSyncError, TransportError } from "../errors.ts";
+import type { PrefixIndexer } from "../indexer/indexer.ts";
+import type { ConnectionState, Message, Subscriber, Transport } from "../transport.ts";
+import { parseLiveMessage } from "./framing.ts";
+import { KVEventHandler } from "./handler.ts";
+import type { ResolvedStreamOptions } from "./options.ts";
+import { ReplayRunner } from "./replay-runner.ts";
+import { Sequencer } from "./sequencer.ts";
+import type { StreamId, StreamInfo, StreamStatus, SyncObserver } from "./status.ts";
+import { StreamCounters } from "./stream-counters.ts";
+import { Turn } from "./turn.ts";
+
+/** What all streams of a manager share. */
+export interface StreamParts {
+  readonly transport: Transport;
+  readonly indexer: PrefixIndexer;
+  /** Hears of this stream; one that speaks for many. */
+  readonly observer: SyncObserver;
+  readonly clock: Clock;
+  readonly options: ResolvedStreamOptions;
+}
+
+/** A live sequence so far above the last one is no gap but garbage. */
+const MAX_JUMP = 2 ** 32;
+
+/**
+ * One ordered stream: the events of one data-parallel rank of one pod, from its sockets into the index. The sockets are
+ * here and in `ReplayRunner`, all decisions in `Sequencer`.
+ */
+export class EventStream implements AsyncDisposable {
+  readonly id: StreamId;
+  readonly endpoint: RankEndpoint;
+  readonly #parts: StreamParts;
+  readonly #topic: string;
+  readonly #handler: KVEventHandler;
+  readonly #sequencer: Sequencer;
+  readonly #replays: ReplayRunner | null;
+  readonly #counters: StreamCounters;
+  #subscriber: Subscriber | null = null;
+  #receiving: Promise<void> = Promise.resolve();
+  #connection: ConnectionState | undefined;
+  #status: StreamStatus = "connecting";
+  #lastBatchMs: number | null = null;
+  #isClosed = false;
+  #closing: Promise<void> | null = null;
+
+  constructor(pod: Pod, endpoint: RankEndpoint, parts: StreamParts) {
+    const { key, modelName, loraId, topic, ranks } = pod;
+    const { rank, replayEndpoint } = endpoint;
+    this.id = { pod: key, model: modelName, rank };
+    this.endpoint = endpoint;
+    this.#topic = topic;
+    this.#parts = parts;
+    const isForeignRank = (other: number): boolean => other !== rank && ranks.some((each) => each.rank === other);
+    this.#handler = new KVEventHandler(parts.indexer, { model: modelName, pod: key, rank, loraId, isForeignRank });
+    this.#counters = new StreamCounters(this.id, parts.observer);
+    this.#sequencer = new Sequencer(
+      {
+        apply: (sequence, payload) => this.#apply(sequence, payload),
+        purge: (reason) => {
+          this.#handler.purge();
+          this.#counters.purged(reason);
+        },
+        restarted: () => this.#counters.restarted(),
+        missed: (batches) => this.#counters.missed(batches),
+        duplicate: () => this.#counters.duplicate(),
+        overflowed: () => this.#counters.failed("overflow", overflowError(this.id, parts.options.maxHeldBytes)),
+      },
+      { canReplay: replayEndpoint !== undefined, maxHeldBytes: parts.options.maxHeldBytes },
+    );
+    this.#replays =
+      replayEndpoint === undefined
+        ? null
+        : new ReplayRunner(replayEndpoint, this.#sequencer, this.#counters, parts, () => this.#settle());
+  }
+
+  /** Begins to connect and to receive. An endpoint that cannot be used is reported, and shows in `info()`. */
+  open(): void {
+    const { transport, observer } = this.#parts;
+    observer.onStreamOpened?.(this.id);
+    try {
+      this.#subscriber = transport.subscriber({ onConnection: (_endpoint, state) => this.#onConnection(state) });
+      this.#subscriber.subscribe(this.#topic);
+      this.#subscriber.connect(this.endpoint.endpoint);
+      this.#receiving = this.#receive(this.#subscriber);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** As of now. */
+  info(): StreamInfo {
+    const { endpoint, replayEndpoint } = this.endpoint;
+    const { firstSequence, lastSequence } = this.#sequencer;
+    return {
+      ...this.id,
+      endpoint,
+      ...(replayEndpoint !== undefined && { replayEndpoint }),
+      status: this.#status,
+      ...(this.#connection !== undefined && { connection: this.#connection }),
+      firstSequence,
+      lastSequence,
+      idleMs: this.#lastBatchMs === null ? null : this.#parts.clock.now() - this.#lastBatchMs,
+      ...this.#counters.values,
+    };
+  }
+
+  /**
+   * Ends the stream and takes all of its blocks out of the index, at once; resolves when its sockets are closed.
+   * Idempotent.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosed = true;
+    this.#handler.purge();
+    const closed = [this.#replays?.close(), this.#subscriber?.close()];
+    this.#parts.observer.onStreamClosed?.(this.id);
+    await Promise.all(closed);
+    await this.#receiving;
+  }
+
+  async #receive(subscriber: Subscriber): Promise<void> {
+    const turn = new Turn(this.#parts.clock);
+    try {
+      for await (const { connectionId, messages } of subscriber.receive()) {
+        if (this.#isClosed) return;
+        for (const message of messages) this.#live(connectionId, message);
+        this.#replays?.stirred();
+        this.#settle();
+        if (turn.isOver) await turn.next();
+      }
+    } catch (error) {
+      if (!this.#isClosed) this.#fail(error);
+    }
+  }
+
+  #live(connectionId: number, message: Message): void {
+    try {
+      const { sequence, payload } = parseLiveMessage(message);
+      const { lastSequence } = this.#sequencer;
+      if (lastSequence !== null && sequence - lastSequence > MAX_JUMP) throw jumpError(lastSequence, sequence);
+      this.#sequencer.live(connectionId, sequence, payload);
+    } catch (error) {
+      if (!(error instanceof KVEventSyncError)) throw error;
+      this.#counters.failed(error.code, error);
+    }
+  }
+
+  #onConnection(state: ConnectionState): void {
+    if (this.#isClosed) return;
+    const wasReady = this.#connection?.status === "ready";
+    this.#connection = state;
+    if (state.status === "ready") this.#sequencer.connected(state.connectionId);
+    else if (wasReady) this.#sequencer.disconnected();
+    this.#parts.observer.onConnection?.(this.id, state);
+    this.#settle();
+  }
+
+  #apply(sequence: number, payload: Uint8Array): void {
+    const { clock } = this.#parts;
+    const startedMs = clock.now();
+    const handled = this.#handler.handle(payload);
+    const endedMs = clock.now();
+    this.#lastBatchMs = endedMs;
+    this.#counters.applied(sequence, handled, (endedMs - startedMs) / 1_000);
+  }
+
+  /** What follows from any change of the sequencer. */
+  #settle(): void {
+    if (this.#isClosed) return;
+    this.#replays?.settle();
+    const { status } = this.#sequencer;
+    if (status === this.#status) return;
+    this.#status = status;
+    this.#parts.observer.onStatus?.(this.id, status);
+  }
+
+  /** The stream cannot go on: its endpoint is unusable, or something is wrong in here. */
+  #fail(error: unknown): void {
+    const cause = error instanceof Error ? error : new Error(String(error));
+    this.#sequencer.disconnected();
+    this.#connection = closedBy(cause);
+    this.#counters.failed("transport", cause);
+    this.#parts.observer.onConnection?.(this.id, this.#connection);
+    void this.#subscriber?.close();
+    this.#settle();
+  }
+}
+
+function closedBy(error: Error): ConnectionState {
+  const cause =
+    error instanceof TransportError ? error : new TransportError("internal", error.message, { cause: error });
+  return { status: "closed", cause };
+}
+
+function overflowError({ pod, rank }: StreamId, maxHeldBytes: number): KVEventSyncError {
+  return new KVEventSyncError(
+    "overflow",
+    `stream ${pod} rank ${rank}: more than maxHeldBytes ${maxHeldBytes} of live batches waited for a replay; the oldest are asked for again, raise maxHeldBytes if that recurs`,
+  );
+}
+
+function jumpError(from: number, to: number): KVEventSyncError {
+  return new KVEventSyncError("framing", `sequence jumps from ${from} to ${to}; check who publishes there`);
+}

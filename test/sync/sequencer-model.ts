@@ -1,0 +1,240 @@
+import { Sequencer } from "../../src/sync/sequencer.ts";
+import type { PurgeReason } from "../../src/sync/status.ts";
+
+/** What happens to an engine, its connections and its replays. Numbers choose among what is there. */
+export type Action =
+  | { readonly do: "publish"; readonly batches: number }
+  | { readonly do: "deliver"; readonly batches: number }
+  | { readonly do: "lose" }
+  | { readonly do: "duplicate" }
+  | { readonly do: "restart" }
+  | { readonly do: "restart-unnoticed" }
+  | { readonly do: "cut" }
+  | { readonly do: "connect" }
+  | { readonly do: "reply"; readonly batches: number }
+  | { readonly do: "lose-reply" }
+  | { readonly do: "end-replay" }
+  | { readonly do: "check" }
+  | { readonly do: "rebuild" };
+
+interface Batch {
+  readonly sequence: number;
+  readonly payload: Uint8Array;
+}
+
+interface RunningReplay {
+  readonly id: number;
+  readonly from: number;
+  replies: Batch[] | null;
+  process: number;
+  isAnswered: boolean;
+}
+
+/**
+ * One engine as the network shows it: processes that follow each other, each with its own batches, of which the last
+ * `bufferSteps` can be replayed; a live connection that loses and repeats; replays that lose. Beside it the sequencer
+ * under test, and what it applied.
+ */
+export class SequencerModel {
+  readonly sequencer: Sequencer;
+  readonly purges: PurgeReason[] = [];
+  /** What the index would be made of: sequences and payloads since the last purge. */
+  applied: Batch[] = [];
+  missed = 0;
+  restarts = 0;
+  duplicates = 0;
+  overflows = 0;
+  #process = 0;
+  #batches: Batch[] = [];
+  readonly #bufferSteps: number;
+  readonly #canReplay: boolean;
+  #connectionId = 0;
+  #isConnected = false;
+  /** The process behind the connection is gone, and the subscriber has not noticed. */
+  #isStale = false;
+  /** Sent over the connection and not yet received. */
+  #underWay: Batch[] = [];
+  /** Received over connections that are lost, and still to be read. */
+  #leftOver: (Batch & { readonly connectionId: number })[] = [];
+  lostReplies = 0;
+  #replay: RunningReplay | null = null;
+
+  constructor(options: { readonly canReplay: boolean; readonly bufferSteps: number; readonly maxHeldBytes?: number }) {
+    this.#bufferSteps = options.bufferSteps;
+    this.#canReplay = options.canReplay;
+    this.sequencer = new Sequencer(
+      {
+        apply: (sequence, payload) => this.applied.push({ sequence, payload }),
+        purge: (reason) => {
+          this.applied = [];
+          this.purges.push(reason);
+        },
+        restarted: () => this.restarts++,
+        missed: (batches) => {
+          this.missed += batches;
+        },
+        duplicate: () => this.duplicates++,
+        overflowed: () => this.overflows++,
+      },
+      { canReplay: options.canReplay, maxHeldBytes: options.maxHeldBytes ?? 1_000_000 },
+    );
+  }
+
+  /** All that the process of this moment has published. */
+  get published(): readonly Batch[] {
+    return this.#batches;
+  }
+
+  get bufferStart(): number {
+    return Math.max(0, this.#batches.length - this.#bufferSteps);
+  }
+
+  step(action: Action): void {
+    switch (action.do) {
+      case "publish":
+        for (let i = 0; i < action.batches; i++) this.#publish();
+        break;
+      case "deliver":
+        for (let i = 0; i < action.batches; i++) this.#deliver();
+        break;
+      case "lose":
+        this.#underWay.shift();
+        break;
+      case "duplicate":
+        if (this.#underWay[0] !== undefined) this.#underWay.unshift(this.#underWay[0]);
+        break;
+      case "restart":
+        this.#restart();
+        break;
+      case "restart-unnoticed":
+        this.#isStale = this.#isConnected;
+        this.#replace();
+        break;
+      case "cut":
+        this.#cut();
+        break;
+      case "connect":
+        this.connect();
+        break;
+      case "reply":
+        for (let i = 0; i < action.batches; i++) this.#reply();
+        break;
+      case "lose-reply":
+        if (this.#serve()?.replies?.shift() !== undefined) this.lostReplies++;
+        break;
+      case "end-replay":
+        this.#endReplay();
+        break;
+      case "check":
+        this.sequencer.check();
+        break;
+      case "rebuild":
+        this.sequencer.rebuild();
+        break;
+    }
+  }
+
+  connect(): void {
+    if (this.#isStale) this.#cut();
+    if (this.#isConnected) return;
+    this.#isConnected = true;
+    this.#connectionId++;
+    this.#underWay = [];
+    this.sequencer.connected(this.#connectionId);
+  }
+
+  /** Ends all faults, and lets everything that was begun come to its end. */
+  calm(): void {
+    this.connect();
+    for (let round = 0; round < 60; round++) {
+      while (this.#underWay.length + this.#leftOver.length > 0) this.#deliver();
+      if (this.#serve() !== null) {
+        while ((this.#replay?.replies?.length ?? 0) > 0 && this.#isReplayWanted()) this.#reply();
+        this.#end("marker");
+      } else if (round % 3 === 0) this.sequencer.rebuild();
+      else this.sequencer.check();
+    }
+  }
+
+  #publish(): void {
+    const sequence = this.#batches.length;
+    const payload = new Uint8Array(24);
+    new DataView(payload.buffer).setUint32(0, this.#process);
+    new DataView(payload.buffer).setUint32(4, sequence);
+    this.#batches.push({ sequence, payload });
+    if (this.#isConnected && !this.#isStale) this.#underWay.push({ sequence, payload });
+  }
+
+  #deliver(): void {
+    const old = this.#leftOver.shift();
+    if (old !== undefined) {
+      this.sequencer.live(old.connectionId, old.sequence, old.payload);
+      return;
+    }
+    const batch = this.#underWay.shift();
+    if (batch !== undefined) this.sequencer.live(this.#connectionId, batch.sequence, batch.payload);
+  }
+
+  #restart(): void {
+    this.#cut();
+    this.#replace();
+  }
+
+  #replace(): void {
+    this.#process++;
+    this.#batches = [];
+  }
+
+  #cut(): void {
+    if (!this.#isConnected) return;
+    this.#isConnected = false;
+    this.#isStale = false;
+    for (const batch of this.#underWay) this.#leftOver.push({ ...batch, connectionId: this.#connectionId });
+    this.#underWay = [];
+    this.sequencer.disconnected();
+  }
+
+  #isReplayWanted(): boolean {
+    return this.#replay !== null && this.sequencer.request?.id === this.#replay.id;
+  }
+
+  /** The replay that the sequencer wants, with what the engine answers from the moment at which it is first asked. */
+  #serve(): RunningReplay | null {
+    const { request } = this.sequencer;
+    if (request === null || !this.#canReplay) {
+      this.#replay = null;
+      return null;
+    }
+    if (this.#replay?.id !== request.id) {
+      this.#replay = { id: request.id, from: request.from, replies: null, process: this.#process, isAnswered: false };
+    }
+    const replay = this.#replay;
+    if (replay.replies === null) {
+      replay.process = this.#process;
+      replay.replies = this.#batches.slice(Math.max(replay.from, this.bufferStart));
+    }
+    return replay;
+  }
+
+  #reply(): void {
+    const replay = this.#serve();
+    const batch = replay?.replies?.shift();
+    if (replay === null || batch === undefined) return;
+    replay.isAnswered = true;
+    this.sequencer.replayed(replay.id, batch.sequence, batch.payload);
+  }
+
+  /** A replay that is over says so only when all was sent and the process still stands. */
+  #endReplay(): void {
+    const replay = this.#serve();
+    if (replay === null) return;
+    if (replay.replies?.length === 0 && replay.process === this.#process) this.#end("marker");
+    else this.#end(replay.isAnswered ? "silence" : "unanswered");
+  }
+
+  #end(end: "marker" | "silence" | "unanswered"): void {
+    const replay = this.#replay;
+    this.#replay = null;
+    if (replay !== null) this.sequencer.ended(replay.id, end);
+  }
+}
