@@ -1,0 +1,58 @@
+import { collectDefaultMetrics, type Registry } from "prom-client";
+import type { PrefixIndexer } from "./indexer/indexer.ts";
+import { registerEventLoopSeries } from "./metrics/event-loop.ts";
+import { registerIndexSeries } from "./metrics/index-series.ts";
+import { PodStates } from "./metrics/pod-state.ts";
+import { type RoutingMetrics, registerRoutingSeries } from "./metrics/routing.ts";
+import { registerSyncSeries } from "./metrics/sync-series.ts";
+import type { SyncObserver } from "./sync/status.ts";
+
+export type { RoutingMetrics, RoutingSelection, RoutingSubject } from "./metrics/routing.ts";
+
+export interface MetricsOptions {
+  /** Whose size is told. Default none. */
+  readonly indexer?: Pick<PrefixIndexer, "stats">;
+  /** Memory, CPU and garbage collection of this process, by prom-client; they run until the process ends. Default false. */
+  readonly processMetrics?: boolean;
+}
+
+/**
+ * Every series of this package; an observer for `KVEventManager`. A pod's series go with its last stream. Disposing
+ * takes the series off the registry and stops what measures; idempotent.
+ */
+export interface Metrics extends SyncObserver, Disposable {
+  readonly routing: RoutingMetrics;
+}
+
+/** As the reference's, so that its dashboards work unchanged. */
+const PREFIX = "aibrix_";
+
+/**
+ * Registers the series. Values are read at a scrape: until then an event costs a few additions.
+ *
+ * Labels are bounded: `pod_key` by the pods that are known, types, kinds, reasons and statuses by what this package
+ * knows (all else is `other`), `model` by 1,000.
+ *
+ * @throws Error where the registry has one of the names already: use a registry for each instance.
+ */
+export function createMetrics(registry: Registry, options: MetricsOptions = {}): Metrics {
+  const before = new Set(namesOf(registry));
+  const states = new PodStates();
+  registerSyncSeries(registry, PREFIX, states);
+  if (options.indexer !== undefined) registerIndexSeries(registry, PREFIX, options.indexer);
+  const routing = registerRoutingSeries(registry, PREFIX);
+  if (options.processMetrics === true) collectDefaultMetrics({ register: registry });
+  const eventLoop = registerEventLoopSeries(registry, PREFIX);
+  const names = namesOf(registry).filter((name) => !before.has(name));
+  return Object.assign(states, {
+    routing,
+    [Symbol.dispose]: () => {
+      eventLoop[Symbol.dispose]();
+      for (const name of names) registry.removeSingleMetric(name);
+    },
+  });
+}
+
+function namesOf(registry: Registry): readonly string[] {
+  return registry.getMetricsAsArray().map(({ name }) => name);
+}
