@@ -1,5 +1,6 @@
 // Runs every test file below test/, or those whose path contains one of the arguments. Node 20 does not expand globs.
-// Interop tests need other languages: `npm test` leaves them to `npm run test:interop`.
+// Interop tests need other languages: `npm test` leaves them to `npm run test:interop`. Whoever counts the results
+// names a file in TEST_TAP.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, relative, sep } from "node:path";
@@ -18,5 +19,12 @@ if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(", ")}`);
   process.exit(1);
 }
-const child = spawn(process.execPath, ["--import", "tsx", "--test", ...files], { cwd: root, stdio: "inherit" });
+const { TEST_TAP } = process.env;
+const reporters = TEST_TAP ? ["spec", "stdout", "tap", TEST_TAP] : [];
+const args = [
+  ...["--import", "tsx", "--test", "--test-timeout=300000"],
+  ...reporters.map((value, i) => `--test-reporter${i % 2 === 0 ? "" : "-destination"}=${value}`),
+  ...files,
+];
+const child = spawn(process.execPath, args, { cwd: root, stdio: "inherit" });
 child.on("exit", (code, signal) => process.exit(signal ? 1 : (code ?? 1)));
