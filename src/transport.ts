@@ -88,6 +88,12 @@ export interface TransportCapabilities {
   /** `waiting` tells its true cause, `ready` is the end of the handshake. */
   readonly connectionStates: boolean;
   readonly subscriptionEvents: boolean;
+  /** Connections that a bound socket accepted have an endpoint, states and a `connectionId` each. @default true */
+  readonly acceptedConnections?: boolean;
+  /** A peer of a kind that does not fit is refused, and told as `socket-type-mismatch`. @default true */
+  readonly socketTypes?: boolean;
+  /** High-water marks in bytes hold as those in messages do. @default true */
+  readonly highWaterMarkBytes?: boolean;
 }
 
 /** The seam: everything that moves messages is behind it. */

@@ -22,8 +22,12 @@ export type Need =
   | "server.subscriberBinds"
   | "server.connectionStates"
   | "server.subscriptionEvents"
+  | "server.acceptedConnections"
+  | "server.highWaterMarkBytes"
   | "client.connectionStates"
-  | "client.subscriptionEvents";
+  | "client.subscriptionEvents"
+  | "client.socketTypes"
+  | "client.highWaterMarkBytes";
 
 /** One behaviour that every transport has. */
 export interface ConformanceTest {

@@ -231,6 +231,32 @@ export const deliveryTests: readonly ConformanceTest[] = [
     },
   },
   {
+    name: "a bound subscriber tells the connections of its publishers apart",
+    needs: ["server.subscriberBinds", "server.acceptedConnections"],
+    async run(bench) {
+      const subscriber = bench.open(bench.server.subscriber());
+      subscriber.subscribe("kv");
+      const endpoint = await subscriber.bind(bench.endpoint());
+      const reading = readSubscriber(subscriber, ["kv"]);
+      const publishers = [];
+      for (let i = 0; i < 2; i += 1) {
+        const watch = new SubscriptionWatch();
+        const isReporting = bench.client.capabilities.subscriptionEvents;
+        const publisher = bench.open(bench.client.publisher(withWatch({}, watch, isReporting)));
+        publisher.connect(endpoint);
+        await joined({ publisher, watch }, [reading]);
+        publishers.push(publisher);
+      }
+      const ids: number[] = [];
+      for (const publisher of [...publishers, ...publishers]) {
+        publisher.send(message("kv"));
+        ids.push((await reading.reader.next()).connectionId);
+      }
+      assert.deepEqual(ids.slice(0, 2), ids.slice(2));
+      assert.notEqual(ids[0], ids[1]);
+    },
+  },
+  {
     name: "connecting twice to one endpoint receives everything once",
     async run(bench) {
       const { publisher, subscriber, reader, endpoint } = await bench.pubSub(["kv"]);

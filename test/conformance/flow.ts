@@ -120,6 +120,7 @@ export const flowTests: readonly ConformanceTest[] = [
   },
   {
     name: "marks in bytes hold a dealer back as those in messages do",
+    needs: ["server.highWaterMarkBytes", "client.highWaterMarkBytes"],
     async run(bench) {
       const router = bench.open(bench.server.router({ receiveHighWaterMarkBytes: 10 * PAYLOAD_BYTES }));
       const dealer = bench.open(bench.client.dealer({ sendHighWaterMarkBytes: 20 * PAYLOAD_BYTES }));

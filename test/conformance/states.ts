@@ -147,7 +147,7 @@ export const stateTests: readonly ConformanceTest[] = [
   },
   {
     name: "a peer of the wrong kind is reported, and disturbs nobody else",
-    needs: ["client.connectionStates"],
+    needs: ["client.connectionStates", "client.socketTypes"],
     async run(bench) {
       const log = stateLog();
       const router = bench.open(bench.server.router());
