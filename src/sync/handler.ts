@@ -65,6 +65,11 @@ export class KVEventHandler {
     this.#sources.clear();
   }
 
+  /** Whether it has told of this rank. */
+  speaksFor(rank: number): boolean {
+    return this.#sources.has(rank);
+  }
+
   #fold(source: BlockSource, event: KVEvent): void {
     if (event.type === "BlockStored") this.#indexer.processBlockStored(source, event);
     else if (event.type === "BlockRemoved") this.#indexer.processBlockRemoved(source, event);

@@ -135,13 +135,12 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
       this.#add(pod);
       return;
     }
-    const before = known.pod;
     known.pod = pod;
-    const areRanksSame = sameRanks(before, pod);
     for (const [rank, stream] of known.streams) {
       const endpoint = pod.ranks.find((each) => each.rank === rank);
-      // Which ranks a stream may speak for depends on all of them.
-      if (areRanksSame && endpoint !== undefined && isSameEndpoint(stream.endpoint, endpoint)) continue;
+      // A rank that gets an endpoint of its own must not keep what another one told for it.
+      const speaksForOther = pod.ranks.some((each) => each.rank !== rank && stream.speaksFor(each.rank));
+      if (endpoint !== undefined && isSameEndpoint(stream.endpoint, endpoint) && !speaksForOther) continue;
       known.streams.delete(rank);
       this.#close(stream);
     }
@@ -156,7 +155,8 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
   #open(known: ManagedPod, endpoint: RankEndpoint): void {
     // A pod that names a rank twice has one stream for it: the index could not tell two apart.
     if (known.streams.has(endpoint.rank)) return;
-    const stream = new EventStream(known.pod, endpoint, this.#parts);
+    const isForeignRank = (rank: number): boolean => known.pod.ranks.some((each) => each.rank === rank);
+    const stream = new EventStream(known.pod, endpoint, isForeignRank, this.#parts);
     known.streams.set(endpoint.rank, stream);
     stream.open();
   }
@@ -179,11 +179,6 @@ function isAnotherProcess(before: Pod, after: Pod): boolean {
     before.loraId !== after.loraId ||
     before.topic !== after.topic
   );
-}
-
-function sameRanks(before: Pod, after: Pod): boolean {
-  const ranks = new Set(before.ranks.map(({ rank }) => rank));
-  return after.ranks.length === before.ranks.length && after.ranks.every(({ rank }) => ranks.has(rank));
 }
 
 function isSameEndpoint(before: RankEndpoint, after: RankEndpoint): boolean {

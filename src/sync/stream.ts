@@ -46,14 +46,14 @@ export class EventStream implements AsyncDisposable {
   #isClosed = false;
   #closing: Promise<void> | null = null;
 
-  constructor(pod: Pod, endpoint: RankEndpoint, parts: StreamParts) {
-    const { key, modelName, loraId, topic, ranks } = pod;
+  /** `isForeignRank` tells whether another endpoint of the pod is that rank's, as of now. */
+  constructor(pod: Pod, endpoint: RankEndpoint, isForeignRank: (rank: number) => boolean, parts: StreamParts) {
+    const { key, modelName, loraId, topic } = pod;
     const { rank, replayEndpoint } = endpoint;
     this.id = { pod: key, model: modelName, rank };
     this.endpoint = endpoint;
     this.#topic = topic;
     this.#parts = parts;
-    const isForeignRank = (other: number): boolean => other !== rank && ranks.some((each) => each.rank === other);
     this.#handler = new KVEventHandler(parts.indexer, { model: modelName, pod: key, rank, loraId, isForeignRank });
     this.#counters = new StreamCounters(this.id, parts.observer);
     this.#sequencer = new Sequencer(
@@ -88,6 +88,11 @@ export class EventStream implements AsyncDisposable {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** Whether it has told of this rank. */
+  speaksFor(rank: number): boolean {
+    return this.#handler.speaksFor(rank);
   }
 
   /** As of now. */

@@ -128,6 +128,22 @@ run("two ranks of a pod are two engines", async (bench) => {
   assertExact(bench, pod);
 });
 
+run("a rank that is added disturbs the others only where they have spoken for it", async (bench) => {
+  const ends = { endpoint: "tcp://127.0.0.1:0", replayEndpoint: "tcp://127.0.0.1:0" };
+  const pod = await bench.engine("ns/a", { endpoints: [ends, ends] });
+  const [first, second] = pod.ranks;
+  chat(pod, 5, 0);
+  chat(pod, 3, 1);
+  bench.manager.onPodAdd(podOf(pod, { ranks: [first!] }));
+  await bench.watch.until(() => bench.stream(pod).lastSequence === pod.nextSequence() - 1);
+  bench.manager.onPodAdd(podOf(pod));
+  await bench.caughtUp(pod);
+  assertExact(bench, pod);
+  assert.deepEqual(bench.watch.closed, []);
+  bench.manager.onPodAdd(podOf(pod, { ranks: [second!] }));
+  assert.deepEqual(bench.watch.closed, ["ns/a 0"]);
+});
+
 run("a pod that goes takes its blocks at once, and nobody else's", async (bench) => {
   const [a, b] = [await bench.engine("ns/a"), await bench.engine("ns/b")];
   for (const each of [a, b]) {

@@ -1,0 +1,188 @@
+import { Command, InvalidArgumentError } from "commander";
+import { systemClock } from "../clock.ts";
+import { createStore, createTransport } from "../container.ts";
+import { renderRoute } from "../demo/route.ts";
+import { type DemoOutcome, type DemoParts, type DemoPipeline, runDemo } from "../demo/run.ts";
+import { Screen } from "../demo/screen.ts";
+import { type Line, type Paper, printLine } from "../demo/text.ts";
+import { describeDifference } from "../demo/verdict.ts";
+import { type DemoFrame, renderFrame, renderHappening, renderTable } from "../demo/view.ts";
+import { KVEventSyncError } from "../errors.ts";
+import type { Transport } from "../transport.ts";
+
+interface DemoFlags {
+  readonly json: boolean;
+  readonly seconds: number;
+  readonly engines: number;
+}
+
+/** Signals that end the demo early, with the exit codes of shells. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+/** More would fill the screen, and nobody reads them. */
+const MAX_DIFFERENCES = 10;
+const DEFAULT_COLUMNS = 80;
+
+/**
+ * `demo`: engines, the index that follows them, a routed prompt, and a comparison of the index with what the engines
+ * hold. Exit code 0 where they agree, 1 where not, 130 or 143 after a signal.
+ */
+export function demoCommand(): Command {
+  return new Command("demo")
+    .description(
+      "show it at work: simulated engines over TCP, their index, a routed prompt, and a check of every block",
+    )
+    .option("--json", "print the result as one line of JSON, and what happens on stderr", false)
+    .option("--seconds <n>", "how long conversations run, 2 to 20", numberFrom(2, 20), 12)
+    .option("--engines <n>", "simulated engines, 1 to 16", integerFrom(1, 16), 3)
+    .action(async (flags: DemoFlags) => {
+      process.exitCode = await demonstrate(flags);
+    });
+}
+
+async function demonstrate(flags: DemoFlags): Promise<number> {
+  const controller = new AbortController();
+  const stop = (signal: NodeJS.Signals): void => controller.abort(signal);
+  for (const signal of Object.keys(SIGNALS)) process.once(signal, stop);
+  // A reader that went away, such as `head`, has seen enough.
+  const onBrokenPipe = (): void => controller.abort("SIGTERM");
+  process.stdout.on("error", onBrokenPipe);
+  const display = flags.json ? new Lines(process.stderr) : displayOn(process.stdout, flags.engines);
+  try {
+    const transport = await createTransport("zmtp");
+    const outcome = await runDemo(flags, {
+      transport,
+      openPipeline: (endpoints, observer) => openPipeline(transport, endpoints, observer),
+      clock: systemClock,
+      onFrame: (frame) => display.frame(frame),
+      onHappening: (happening) => display.lines([renderHappening(happening)]),
+      signal: controller.signal,
+    });
+    display.end(outcome);
+    if (flags.json) process.stdout.write(`${JSON.stringify(resultOf(outcome))}\n`);
+    return outcome.verdict.isGood ? 0 : 1;
+  } catch (error) {
+    display.end(null);
+    if (!controller.signal.aborted) throw error;
+    process.stderr.write("interrupted\n");
+    return SIGNALS[controller.signal.reason as keyof typeof SIGNALS];
+  } finally {
+    process.stdout.off("error", onBrokenPipe);
+    for (const signal of Object.keys(SIGNALS)) process.off(signal, stop);
+  }
+}
+
+/** As the daemon has it. */
+async function openPipeline(
+  transport: Transport,
+  ...[endpoints, observer]: Parameters<DemoParts["openPipeline"]>
+): Promise<DemoPipeline> {
+  const store = await createStore({ transport, endpoints, observers: [observer] });
+  await store.initKVEventSync();
+  const indexer = store.getSyncPrefixIndexer();
+  if (indexer === undefined) throw new KVEventSyncError("closed", "demo: the store closed while it started");
+  return { directory: store, indexer, [Symbol.asyncDispose]: () => store.close() };
+}
+
+/** What `--json` prints. */
+function resultOf({ summary, verdict }: DemoOutcome): object {
+  return { ...summary, ok: verdict.isGood, verdict: verdict.text };
+}
+
+/** Where the demo shows itself. */
+interface Display {
+  frame(frame: DemoFrame): void;
+  lines(lines: readonly Line[]): void;
+  /** `null`: it did not come to an end. */
+  end(outcome: DemoOutcome | null): void;
+}
+
+function displayOn(stream: NodeJS.WriteStream, engines: number): Display {
+  const height = renderFrame({ seconds: 0, totalSeconds: 1, phase: "", pods: [], happenings: [] }).length + engines;
+  const isLive = stream.isTTY && process.env["TERM"] !== "dumb" && stream.rows > height;
+  return isLive ? new Live(stream) : new Lines(stream);
+}
+
+/** One line after the other, for pipes and files. */
+class Lines implements Display {
+  readonly #stream: NodeJS.WriteStream;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+  }
+
+  frame(_frame: DemoFrame): void {}
+
+  lines(lines: readonly Line[]): void {
+    write(this.#stream, lines);
+  }
+
+  end(outcome: DemoOutcome | null): void {
+    if (outcome !== null) write(this.#stream, [[], ...renderTable(outcome.rows), ...conclusionOf(outcome)]);
+  }
+}
+
+/** A view that is drawn over itself. */
+class Live implements Display {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #screen: Screen;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+    this.#screen = new Screen((text) => stream.write(text));
+  }
+
+  frame(frame: DemoFrame): void {
+    this.#screen.draw(renderFrame(frame), paperOf(this.#stream));
+  }
+
+  /** They are in the next frame. */
+  lines(_lines: readonly Line[]): void {}
+
+  end(outcome: DemoOutcome | null): void {
+    this.#screen.end();
+    if (outcome !== null) write(this.#stream, conclusionOf(outcome));
+  }
+}
+
+/** What is printed below the table. */
+function conclusionOf({ route, cachedTokens, differences, verdict }: DemoOutcome): readonly Line[] {
+  const shown = differences
+    .slice(0, MAX_DIFFERENCES)
+    .map((difference): Line => [{ text: describeDifference(difference) }]);
+  return [
+    [],
+    ...renderRoute(route, cachedTokens),
+    [],
+    ...shown,
+    [{ text: verdict.text, style: verdict.isGood ? "green" : "red" }],
+  ];
+}
+
+function write(stream: NodeJS.WriteStream, lines: readonly Line[]): void {
+  const paper = paperOf(stream);
+  stream.write(lines.map((line) => `${printLine(line, paper)}\n`).join(""));
+}
+
+/** Files and pipes take lines of any length. */
+function paperOf({ isTTY, columns }: NodeJS.WriteStream): Paper {
+  if (!isTTY) return { columns: Number.POSITIVE_INFINITY, colours: false };
+  const colours = (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb";
+  return { columns: columns || DEFAULT_COLUMNS, colours };
+}
+
+function numberFrom(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Use a number from ${least} to ${most}.`);
+  };
+}
+
+function integerFrom(least: number, most: number): (text: string) => number {
+  const read = numberFrom(least, most);
+  return (text) => {
+    const value = read(text);
+    if (Number.isInteger(value)) return value;
+    throw new InvalidArgumentError(`Use a whole number from ${least} to ${most}.`);
+  };
+}

@@ -1,0 +1,79 @@
+import type { Logger } from "pino";
+import type { SyncObserver } from "../sync/status.ts";
+
+/** At most so many lines of one kind for one stream in a minute: an engine that flaps must not drown the others. */
+const LINES_PER_MINUTE = 6;
+const MINUTE_MS = 60_000;
+
+/** Logs what a person would act on. */
+export function logObserver(logger: Logger, now: () => number = Date.now): SyncObserver {
+  const limiter = new Limiter(now);
+  return {
+    onStreamOpened: (stream) => logger.info(stream, "stream opened"),
+    onStreamClosed: (stream) => {
+      limiter.forget(`${stream.model} ${stream.pod} ${stream.rank}`);
+      logger.info(stream, "stream closed");
+    },
+    onConnection: (stream, state) => {
+      if (state.status !== "waiting" && state.status !== "closed") return;
+      if (state.cause === undefined) return;
+      const suppressed = limiter.admit(`${stream.model} ${stream.pod} ${stream.rank}`, "connection");
+      if (suppressed === null) return;
+      const { code, message } = state.cause;
+      const retryInMs = state.status === "waiting" ? state.retryInMs : undefined;
+      logger.warn({ ...stream, code, retryInMs, suppressed }, message);
+    },
+    onStatus: (stream, status) => {
+      const suppressed = limiter.admit(`${stream.model} ${stream.pod} ${stream.rank}`, "status");
+      if (suppressed !== null) logger.info({ ...stream, status, suppressed }, `stream is ${status}`);
+    },
+    onPurge: (stream, reason) => {
+      const suppressed = limiter.admit(`${stream.model} ${stream.pod} ${stream.rank}`, "purge");
+      if (suppressed !== null) logger.warn({ ...stream, reason, suppressed }, `forgot all blocks: ${reason}`);
+    },
+    onError: (stream, kind, error) => {
+      const suppressed = limiter.admit(`${stream.model} ${stream.pod} ${stream.rank}`, `error ${kind}`);
+      if (suppressed !== null) logger.warn({ ...stream, kind, suppressed }, error.message);
+    },
+  };
+}
+
+interface Window {
+  startedMs: number;
+  lines: number;
+  suppressed: number;
+}
+
+/** Counts lines by stream and kind. */
+class Limiter {
+  readonly #now: () => number;
+  readonly #streams = new Map<string, Map<string, Window>>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** How many were suppressed before this line; `null` where it is suppressed as well. */
+  admit(stream: string, kind: string): number | null {
+    const kinds = this.#streams.get(stream) ?? new Map<string, Window>();
+    this.#streams.set(stream, kinds);
+    const window = kinds.get(kind) ?? { startedMs: this.#now(), lines: 0, suppressed: 0 };
+    kinds.set(kind, window);
+    if (this.#now() - window.startedMs >= MINUTE_MS) {
+      window.startedMs = this.#now();
+      window.lines = 0;
+    }
+    window.lines++;
+    if (window.lines > LINES_PER_MINUTE) {
+      window.suppressed++;
+      return null;
+    }
+    const { suppressed } = window;
+    window.suppressed = 0;
+    return suppressed;
+  }
+
+  forget(stream: string): void {
+    this.#streams.delete(stream);
+  }
+}

@@ -1,0 +1,109 @@
+import { Command, Option } from "commander";
+import { pino } from "pino";
+import { createStore } from "../container.ts";
+import { ConfigurationError } from "../errors.ts";
+import { type DaemonOptions, environmentSource, fileSource, type OptionSource, resolveOptions } from "../options.ts";
+import { createServer } from "../server/server.ts";
+import { logObserver } from "./log-observer.ts";
+import { StopSignal } from "./stop-signal.ts";
+
+interface Flags {
+  readonly endpoint: readonly string[];
+  readonly replayEndpoint: readonly string[];
+  readonly model: readonly string[];
+  readonly config?: string;
+  readonly [option: string]: unknown;
+}
+
+const collect = (value: string, previous: readonly string[]): readonly string[] => [...previous, value];
+const number = (value: string): number => Number(value);
+
+/** `kv-event-sync serve`: the daemon. */
+export function serveCommand(): Command {
+  const list = (flags: string, description: string): Option =>
+    new Option(flags, description).argParser(collect).default([], "none");
+  return new Command("serve")
+    .description("Follows engines, and answers over HTTP which of them holds the longest part of a prompt.")
+    .addOption(list("--endpoint <url>", "an engine's PUB socket, such as tcp://10.0.0.1:5557 (repeatable)"))
+    .addOption(
+      list("--replay-endpoint <url>", "its ROUTER socket: the n-th belongs to the n-th --endpoint (repeatable)"),
+    )
+    .addOption(list("--model <name>", "the model of all endpoints, or the n-th one's (repeatable)"))
+    .option("--ranks <count>", "data-parallel ranks of each endpoint, on the ports that follow", number)
+    .option("--topic <prefix>", "subscribe to topics that begin so (default: all)")
+    .option("--block-size <tokens>", "tokens per block where engines do not say", number)
+    .option("--transport <name>", "zmtp, libzmq, memory, websocket or auto (default: zmtp)")
+    .option("--host <address>", "address of the HTTP API (default: 127.0.0.1)")
+    .option("--port <number>", "port of the HTTP API; 0 takes a free one (default: 8090)", number)
+    .option("--config <file>", "a JSON file of options; environment and flags are stronger")
+    .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent (default: info)")
+    .option("--max-contexts <count>", "models × adapters × block sizes in the index", number)
+    .option("--max-prefixes-per-context <count>", "blocks of each of them", number)
+    .option("--replay-timeout-ms <ms>", "time for a replay endpoint to answer", number)
+    .option("--quiet-check-ms <ms>", "quiet after which lost batches are looked for; 0 never looks", number)
+    .action((flags: Flags) => serve(serveOptions(flags, environmentSource())));
+}
+
+/**
+ * What flags, environment and file say together.
+ *
+ * @throws ConfigurationError as `resolveOptions`, and `invalid-option` where flags do not pair.
+ */
+export function serveOptions(flags: Flags, environment: OptionSource): DaemonOptions {
+  const { endpoint, replayEndpoint, model, config, ...others } = flags;
+  const values: Record<string, unknown> = { ...others };
+  if (endpoint.length > 0) values["endpoints"] = pairs(endpoint, replayEndpoint, model);
+  else if (replayEndpoint.length > 0) throw unpaired("--replay-endpoint", replayEndpoint.length, 0);
+  if (model.length === 1) values["model"] = model[0];
+  else if (model.length > 1 && endpoint.length === 0) throw unpaired("--model", model.length, 0);
+  const flagSource: OptionSource = {
+    values,
+    originOf: (option) => `--${option.replace(/[A-Z]/g, (l) => `-${l.toLowerCase()}`)}`,
+  };
+  const files = config === undefined ? [] : [fileSource(config)];
+  return resolveOptions([...files, environment, flagSource]);
+}
+
+function pairs(endpoints: readonly string[], replays: readonly string[], models: readonly string[]): object[] {
+  if (replays.length > endpoints.length) throw unpaired("--replay-endpoint", replays.length, endpoints.length);
+  if (models.length > 1 && models.length !== endpoints.length)
+    throw unpaired("--model", models.length, endpoints.length);
+  return endpoints.map((endpoint, at) => ({
+    endpoint,
+    ...(replays[at] !== undefined && { replayEndpoint: replays[at] }),
+    ...(models.length > 1 && { model: models[at] }),
+  }));
+}
+
+function unpaired(flag: string, count: number, endpoints: number): ConfigurationError {
+  return new ConfigurationError(
+    "invalid-option",
+    `${flag} is given ${count} times for ${endpoints} --endpoint: the n-th belongs to the n-th; use --config for more`,
+  );
+}
+
+async function serve(options: DaemonOptions): Promise<void> {
+  // On standard error, so that standard output stays free for who pipes.
+  const logger = pino({ name: "kv-event-sync", level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
+  const { transport, endpoints, index, streams } = options;
+  const observers = [logObserver(logger)];
+  using stop = new StopSignal();
+  await using store = await createStore({ transport, endpoints, index, streams, observers, processMetrics: true });
+  const server = createServer({
+    directory: store,
+    indexer: store.indexer,
+    registered: store.registered,
+    registry: store.registry,
+    isReady: () => store.isReady,
+    onError: (error) => logger.error({ err: error }, "request failed"),
+  });
+  const { url } = await server.listen({ host: options.host, port: options.port });
+  try {
+    await store.initKVEventSync();
+    logger.info({ url, transport, pods: store.pods().length }, `listening on ${url}`);
+    await stop.stopped;
+    logger.info("stopping");
+  } finally {
+    await server.close();
+  }
+}

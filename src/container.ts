@@ -1,0 +1,143 @@
+import "reflect-metadata";
+import { Registry } from "prom-client";
+import { type DependencyContainer, type InjectionToken, instanceCachingFactory, container as root } from "tsyringe";
+import { memory } from "../transports/memory/index.ts";
+import { zmtp } from "../transports/zmtp/index.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import type { Discovery } from "./discovery/discovery.ts";
+import { RegisteredPods } from "./discovery/registered.ts";
+import { podsOf, type StaticEndpoint, staticPods } from "./discovery/static.ts";
+import { ConfigurationError } from "./errors.ts";
+import type { PrefixIndexer } from "./indexer/indexer.ts";
+import { SyncPrefixHashTable } from "./indexer/sync-prefix-hash-table.ts";
+import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import type { TransportName } from "./options.ts";
+import { Store } from "./store.ts";
+import { KVEventManager } from "./sync/manager.ts";
+import type { StreamOptions } from "./sync/options.ts";
+import type { SyncObserver } from "./sync/status.ts";
+import type { Transport } from "./transport.ts";
+
+/** What a store is made from; all of it has a default. */
+export interface StoreOptions {
+  /** By name, or one of your own. Default `zmtp`. */
+  readonly transport?: TransportName | Transport;
+  /** Engines that are known beforehand. */
+  readonly endpoints?: readonly StaticEndpoint[];
+  /** Further sources of pods; the store starts and disposes them. */
+  readonly discoveries?: readonly Discovery[];
+  readonly index?: SyncPrefixHashTableOptions;
+  readonly streams?: StreamOptions;
+  /** Hear what happens to streams, after the metrics. */
+  readonly observers?: readonly SyncObserver[];
+  /** Default one of its own: two stores cannot share one. */
+  readonly registry?: Registry;
+  /** Default the machine's. */
+  readonly clock?: Clock;
+  /** Memory, CPU and garbage collection of the process among the metrics. Default false: an embedder has its own. */
+  readonly processMetrics?: boolean;
+}
+
+/** A token by which a part is asked for; its type is the part's. */
+function token<T>(name: string): InjectionToken<T> {
+  return Symbol(name);
+}
+
+// In pipeline order.
+const TRANSPORT = token<Transport>("transport");
+const CLOCK = token<Clock>("clock");
+const REGISTERED = token<RegisteredPods>("registered pods");
+const DISCOVERIES = token<readonly Discovery[]>("discoveries");
+const INDEXER = token<PrefixIndexer>("indexer");
+const REGISTRY = token<Registry>("registry");
+const METRICS = token<Metrics>("metrics");
+const MANAGER = token<KVEventManager>("manager");
+const STORE = token<Store>("store");
+
+/**
+ * Makes a transport by its name. Optional packages are imported only when they are asked for.
+ *
+ * @throws ConfigurationError `invalid-option` for an unknown name; TransportError `missing-package`, which names the
+ *   package to install.
+ */
+export async function createTransport(name: TransportName): Promise<Transport> {
+  switch (name) {
+    case "auto":
+    case "zmtp":
+      return zmtp();
+    case "memory":
+      return memory();
+    case "libzmq": {
+      const { libzmq } = await import("../transports/libzmq/index.ts");
+      return libzmq();
+    }
+    case "websocket": {
+      const { websocket } = await import("../transports/websocket/index.ts");
+      return websocket();
+    }
+    default:
+      throw new ConfigurationError(
+        "invalid-option",
+        `transport is ${JSON.stringify(name)}: use zmtp, libzmq, memory, websocket or auto`,
+      );
+  }
+}
+
+/**
+ * Puts a store together. Nothing runs before its `initKVEventSync()`. Stores have nothing in common: any number of them
+ * can live in one process.
+ *
+ * @throws ConfigurationError `invalid-option`, KVEventSyncError `invalid-endpoint`, and as `createTransport`.
+ */
+export async function createStore(options: StoreOptions = {}): Promise<Store> {
+  const { transport = "zmtp" } = options;
+  const made = typeof transport === "string" ? await createTransport(transport) : transport;
+  return compose(made, options).resolve(STORE);
+}
+
+function compose(transport: Transport, options: StoreOptions): DependencyContainer {
+  const container = root.createChildContainer();
+  const provide = <T>(name: InjectionToken<T>, make: (parts: DependencyContainer) => T): void => {
+    container.register(name, { useFactory: instanceCachingFactory(make) });
+  };
+  const pods = podsOf(options.endpoints ?? []);
+
+  provide(TRANSPORT, () => transport);
+  provide(CLOCK, () => options.clock ?? systemClock);
+  provide(REGISTERED, () => new RegisteredPods());
+  provide(DISCOVERIES, (parts) => [staticPods(pods), parts.resolve(REGISTERED), ...(options.discoveries ?? [])]);
+  provide(INDEXER, (parts) => new SyncPrefixHashTable({ clock: parts.resolve(CLOCK), ...options.index }));
+  provide(REGISTRY, () => options.registry ?? new Registry());
+  provide(METRICS, (parts) =>
+    createMetrics(parts.resolve(REGISTRY), {
+      indexer: parts.resolve(INDEXER),
+      processMetrics: options.processMetrics ?? false,
+    }),
+  );
+  provide(
+    MANAGER,
+    (parts) =>
+      new KVEventManager({
+        transport: parts.resolve(TRANSPORT),
+        indexer: parts.resolve(INDEXER),
+        discoveries: parts.resolve(DISCOVERIES),
+        observers: [parts.resolve(METRICS), ...(options.observers ?? [])],
+        clock: parts.resolve(CLOCK),
+        options: options.streams ?? {},
+      }),
+  );
+  provide(
+    STORE,
+    (parts) =>
+      new Store({
+        transport: parts.resolve(TRANSPORT),
+        indexer: parts.resolve(INDEXER),
+        manager: parts.resolve(MANAGER),
+        registered: parts.resolve(REGISTERED),
+        metrics: parts.resolve(METRICS),
+        registry: parts.resolve(REGISTRY),
+      }),
+  );
+  return container;
+}

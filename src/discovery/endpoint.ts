@@ -1,0 +1,46 @@
+import { KVEventSyncError } from "../errors.ts";
+
+/** Beyond it, what is given is no endpoint. */
+const MAX_ENDPOINT_CHARACTERS = 1_024;
+const MAX_PORT = 65_535;
+
+/**
+ * Checks what can be checked of an endpoint to connect to without connecting: `tcp://host:port`, or another scheme with
+ * something behind it.
+ *
+ * @throws KVEventSyncError `invalid-endpoint`
+ */
+export function checkEndpoint(endpoint: string): void {
+  const [, scheme, address = ""] = /^([a-z][a-z0-9+.-]*):\/\/(.+)$/i.exec(endpoint) ?? [];
+  if (scheme === undefined || endpoint.length > MAX_ENDPOINT_CHARACTERS) {
+    throw invalid(endpoint, "expected scheme://address, such as tcp://10.0.0.1:5557");
+  }
+  if (scheme.toLowerCase() !== "tcp") return;
+  const [, host, port] = /^(\[[^\]]+\]|[^:/\s]+):(\d+)$/.exec(address) ?? [];
+  if (host === undefined || host === "*") throw invalid(endpoint, "expected tcp://host:port, IPv6 in brackets");
+  if (Number(port) < 1 || Number(port) > MAX_PORT) throw invalid(endpoint, `the port has to be from 1 to ${MAX_PORT}`);
+}
+
+/**
+ * The same endpoint with a port that is `offset` higher, as data-parallel ranks have it in vLLM.
+ *
+ * @throws KVEventSyncError `invalid-endpoint` where there is no port, or none so high.
+ */
+export function withPortOffset(endpoint: string, offset: number): string {
+  if (offset === 0) return endpoint;
+  const [, before, port] = /^(tcp:\/\/.*:)(\d+)$/i.exec(endpoint) ?? [];
+  if (before === undefined) throw invalid(endpoint, "data-parallel ranks need tcp://host:port, whose port counts up");
+  const shifted = `${before}${Number(port) + offset}`;
+  checkEndpoint(shifted);
+  return shifted;
+}
+
+/** `host:port`, or what else follows the scheme: a name for the pod behind an endpoint. */
+export function addressOf(endpoint: string): string {
+  return endpoint.replace(/^[a-z][a-z0-9+.-]*:\/\//i, "");
+}
+
+function invalid(endpoint: string, problem: string): KVEventSyncError {
+  const shown = endpoint.length > 200 ? `${endpoint.slice(0, 200)}…` : endpoint;
+  return new KVEventSyncError("invalid-endpoint", `endpoint ${JSON.stringify(shown)}: ${problem}`);
+}

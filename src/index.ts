@@ -1,0 +1,94 @@
+/**
+ * Which inference engine holds which KV-cache blocks: follows the events of vLLM and SGLang engines and answers which pod
+ * has the longest part of a prompt.
+ *
+ * ```ts
+ * import { createStore } from "kv-event-sync";
+ *
+ * await using store = await createStore({
+ *   endpoints: [{ endpoint: "tcp://10.0.0.1:5557", replayEndpoint: "tcp://10.0.0.1:5558", model: "llama" }],
+ * });
+ * await store.initKVEventSync();
+ * store.getSyncPrefixIndexer()?.matchPrefix("llama", -1, tokens);
+ * ```
+ */
+
+export { type Clock, systemClock } from "./clock.ts";
+export { createStore, createTransport, type StoreOptions } from "./container.ts";
+export type {
+  DeletedFinalStateUnknown,
+  Discovery,
+  Pod,
+  PodListener,
+  RankEndpoint,
+} from "./discovery/discovery.ts";
+export {
+  RegisteredPods,
+  type RegisteredPodsOptions,
+  type Registration,
+  type Unregistration,
+} from "./discovery/registered.ts";
+export { podsOf, type StaticEndpoint, staticPods } from "./discovery/static.ts";
+export {
+  ConfigurationError,
+  DecodeError,
+  type DecodeErrorCode,
+  KVEventSyncError,
+  TransportError,
+  type TransportErrorCode,
+} from "./errors.ts";
+export { type DecodedBatch, decodeEventBatch } from "./events/decode.ts";
+export { type EncodeOptions, encodeEventBatch, type HashForm } from "./events/encode.ts";
+export {
+  type AllBlocksCleared,
+  type BlockHash,
+  type BlockRemoved,
+  type BlockStored,
+  type EventBatch,
+  type ExtraKey,
+  type KVEvent,
+  tierOf,
+} from "./events/event.ts";
+export { bytesToTokenIds, tokenIdsToBytes } from "./events/token-ids.ts";
+export type {
+  BlockSource,
+  HeldBlock,
+  IndexStats,
+  Lora,
+  PodMatch,
+  PrefixIndexer,
+  PromptIdentity,
+  RankMatch,
+} from "./indexer/indexer.ts";
+export { SyncPrefixHashTable, type SyncPrefixHashTableOptions } from "./indexer/sync-prefix-hash-table.ts";
+export { createMetrics, type Metrics, type MetricsOptions } from "./metrics.ts";
+export type { TransportName } from "./options.ts";
+export { Store } from "./store.ts";
+export { KVEventManager, type KVEventManagerParts } from "./sync/manager.ts";
+export type { StreamOptions } from "./sync/options.ts";
+export type {
+  PodDirectory,
+  PodInfo,
+  PurgeReason,
+  StreamId,
+  StreamInfo,
+  StreamStatus,
+  SyncObserver,
+} from "./sync/status.ts";
+export type {
+  ConnectionListener,
+  ConnectionState,
+  Dealer,
+  Message,
+  MessageBatch,
+  Publisher,
+  PublisherOptions,
+  Receiver,
+  Router,
+  RouterOptions,
+  Socket,
+  SocketOptions,
+  Subscriber,
+  Transport,
+  TransportCapabilities,
+} from "./transport.ts";

@@ -1,0 +1,233 @@
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import type { StaticEndpoint } from "./discovery/static.ts";
+import { ConfigurationError } from "./errors.ts";
+import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
+import type { StreamOptions } from "./sync/options.ts";
+
+/** Which implementation of `Transport` is used. `auto` is `zmtp`. */
+export type TransportName = "zmtp" | "libzmq" | "memory" | "websocket" | "auto";
+
+/** What the daemon runs with: everything is set and checked. */
+export interface DaemonOptions {
+  readonly transport: TransportName;
+  /** Address and port of the HTTP API. */
+  readonly host: string;
+  readonly port: number;
+  readonly logLevel: string;
+  readonly endpoints: readonly StaticEndpoint[];
+  readonly index: SyncPrefixHashTableOptions;
+  readonly streams: StreamOptions;
+}
+
+const count = (least: number): z.ZodNumber => z.number().int().min(least).max(Number.MAX_SAFE_INTEGER);
+const text = z.string().min(1).max(1_024);
+
+const endpointSchema = z.strictObject({
+  endpoint: text,
+  replayEndpoint: text.optional(),
+  model: text.optional(),
+  name: text.optional(),
+  ranks: count(1).optional(),
+  blockSize: count(1).optional(),
+  loraId: count(-1).optional(),
+  topic: z.string().max(1_024).optional(),
+  routingGroup: text.optional(),
+});
+
+const schema = z.strictObject({
+  transport: z.enum(["zmtp", "libzmq", "memory", "websocket", "auto"]).optional(),
+  host: text.optional(),
+  port: z.number().int().min(0).max(65_535).optional(),
+  logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).optional(),
+  endpoints: z.array(endpointSchema).max(10_000).optional(),
+  model: text.optional(),
+  topic: z.string().max(1_024).optional(),
+  ranks: count(1).optional(),
+  blockSize: count(1).optional(),
+  maxContexts: count(1).optional(),
+  maxPrefixesPerContext: count(1).optional(),
+  maxOrphansPerSource: count(1).optional(),
+  entryTtlMs: count(0).optional(),
+  replayTimeoutMs: count(1).optional(),
+  replayIdleMs: count(1).optional(),
+  maxHeldBytes: count(1).optional(),
+  quietCheckMs: count(0).optional(),
+  replayRetryMinMs: count(1).optional(),
+  replayRetryMaxMs: count(1).optional(),
+});
+
+type Values = z.output<typeof schema>;
+
+/** Options of one origin; `originOf` names it for a message, such as `--port`. */
+export interface OptionSource {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly originOf: (option: string) => string;
+}
+
+interface Variable {
+  readonly option: keyof Values;
+  readonly read: (text: string) => unknown;
+}
+
+const asText = (value: string): unknown => value;
+const asNumber = (value: string): unknown => (value.trim() === "" ? value : Number(value));
+const asDuration = (value: string): unknown => durationMs(value) ?? value;
+const asMinutes = (value: string): unknown => Number(value) * 60_000;
+const asEndpoints = (value: string): unknown =>
+  value
+    .split(",")
+    .map((endpoint) => ({ endpoint: endpoint.trim() }))
+    .filter(({ endpoint }) => endpoint !== "");
+
+/** Environment variables; the AIBRIX_ ones as the AIBrix gateway has them. Where two name one option, the later wins. */
+const VARIABLES: Readonly<Record<string, Variable>> = {
+  KV_TRANSPORT: { option: "transport", read: asText },
+  KV_HOST: { option: "host", read: asText },
+  KV_PORT: { option: "port", read: asNumber },
+  KV_MODEL: { option: "model", read: asText },
+  KV_LOG_LEVEL: { option: "logLevel", read: asText },
+  AIBRIX_PREFIX_CACHE_KV_EVENT_SUBSCRIBE_ADDRS: { option: "endpoints", read: asEndpoints },
+  AIBRIX_PREFIX_CACHE_BLOCK_SIZE: { option: "blockSize", read: asNumber },
+  AIBRIX_ZMQ_REPLAY_TIMEOUT: { option: "replayTimeoutMs", read: asDuration },
+  AIBRIX_ZMQ_RECONNECT_INTERVAL: { option: "replayRetryMinMs", read: asDuration },
+  AIBRIX_SYNC_MAX_CONTEXTS: { option: "maxContexts", read: asNumber },
+  AIBRIX_SYNC_MAX_PREFIXES_PER_CONTEXT: { option: "maxPrefixesPerContext", read: asNumber },
+  AIBRIX_SYNC_EVICTION_DURATION_MINUTES: { option: "entryTtlMs", read: asMinutes },
+};
+
+/** Options that environment variables set; an empty variable is none. */
+export function environmentSource(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): OptionSource {
+  const values: Record<string, unknown> = {};
+  const origins = new Map<string, string>();
+  for (const [name, { option, read }] of Object.entries(VARIABLES)) {
+    const value = environment[name];
+    if (value === undefined || value === "") continue;
+    values[option] = read(value);
+    origins.set(option, name);
+  }
+  return { values, originOf: (option) => origins.get(option) ?? "environment" };
+}
+
+/**
+ * Options of a JSON file.
+ *
+ * @throws ConfigurationError `invalid-file` where it cannot be read or is no JSON object.
+ */
+export function fileSource(path: string): OptionSource {
+  let values: unknown;
+  try {
+    values = JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ConfigurationError("invalid-file", `file ${path}: ${reason}; give a readable JSON file`, { cause });
+  }
+  if (typeof values !== "object" || values === null || Array.isArray(values)) {
+    throw new ConfigurationError("invalid-file", `file ${path}: expected a JSON object of options`);
+  }
+  return { values: { ...values }, originOf: (option) => `${option} in ${path}` };
+}
+
+/**
+ * Merges options, the later source over the earlier one, and fills in the defaults.
+ *
+ * @throws ConfigurationError `invalid-option` with the option's origin, its value and what to use instead.
+ */
+export function resolveOptions(sources: readonly OptionSource[]): DaemonOptions {
+  const merged: Record<string, unknown> = {};
+  const origins = new Map<string, OptionSource>();
+  for (const source of sources) {
+    for (const [option, value] of Object.entries(source.values)) {
+      if (value === undefined) continue;
+      merged[option] = value;
+      origins.set(option, source);
+    }
+  }
+  const parsed = schema.safeParse(merged);
+  if (!parsed.success) throw optionError(parsed.error.issues[0]!, merged, origins);
+  return withDefaults(parsed.data);
+}
+
+function withDefaults(values: Values): DaemonOptions {
+  const { maxContexts, maxPrefixesPerContext, maxOrphansPerSource, entryTtlMs } = values;
+  const { replayTimeoutMs, replayIdleMs, maxHeldBytes, quietCheckMs, replayRetryMinMs } = values;
+  // A first delay above the default for the longest one raises that.
+  const replayRetryMaxMs = values.replayRetryMaxMs ?? Math.max(30_000, replayRetryMinMs ?? 0);
+  return {
+    transport: values.transport ?? "zmtp",
+    host: values.host ?? "127.0.0.1",
+    port: values.port ?? 8090,
+    logLevel: values.logLevel ?? "info",
+    endpoints: (values.endpoints ?? []).map((endpoint) => endpointOf(endpoint, values)),
+    index: withoutUndefined({ maxContexts, maxPrefixesPerContext, maxOrphansPerSource, entryTtlMs }),
+    streams: withoutUndefined({
+      replayTimeoutMs,
+      replayIdleMs,
+      maxHeldBytes,
+      quietCheckMs,
+      replayRetryMinMs,
+      replayRetryMaxMs,
+    }),
+  };
+}
+
+function endpointOf(
+  given: z.output<typeof endpointSchema>,
+  { model, topic, blockSize, ranks }: Values,
+): StaticEndpoint {
+  const wanted = given.model ?? model;
+  if (wanted === undefined) {
+    throw new ConfigurationError(
+      "invalid-option",
+      `endpoint ${given.endpoint} has no model; name it with --model, KV_MODEL or "model" in the file`,
+    );
+  }
+  const { endpoint, ...own } = withoutUndefined(given);
+  return {
+    ...withoutUndefined({ topic, blockSize, ranks }),
+    ...own,
+    endpoint: given.endpoint ?? endpoint,
+    model: wanted,
+  };
+}
+
+type Defined<T> = { [Name in keyof T]: Exclude<T[Name], undefined> };
+
+function withoutUndefined<T extends object>(values: T): Partial<Defined<T>> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<Defined<T>>;
+}
+
+function optionError(
+  issue: z.core.$ZodIssue,
+  merged: Readonly<Record<string, unknown>>,
+  origins: ReadonlyMap<string, OptionSource>,
+): ConfigurationError {
+  const unknownKey = issue.code === "unrecognized_keys" ? issue.keys[0] : undefined;
+  const path = unknownKey === undefined ? issue.path : [...issue.path, unknownKey];
+  const option = String(path[0] ?? "");
+  const inner = path.slice(1).map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`));
+  const origin = (origins.get(option)?.originOf(option) ?? option) + inner.join("");
+  const value = path.reduce<unknown>((from, key) => (from as Record<PropertyKey, unknown> | undefined)?.[key], merged);
+  const problem =
+    unknownKey === undefined
+      ? `${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`
+      : `there is no such option; use one of ${Object.keys(schema.shape).join(", ")}`;
+  return new ConfigurationError("invalid-option", `${origin} is ${shown(value)}: ${problem}`);
+}
+
+function shown(value: unknown): string {
+  const json = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? "missing");
+  return json.length > 80 ? `${json.slice(0, 80)}…` : json;
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** A duration as Go writes it, such as `5s`, `1m30s` or `250ms`; `undefined` for what is none. */
+function durationMs(value: string): number | undefined {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(value)) return undefined;
+  let sum = 0;
+  for (const [, amount, unit] of value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) sum += Number(amount) * UNITS_MS[unit!]!;
+  return Math.round(sum);
+}
