@@ -78,6 +78,11 @@ export function parsePing(data: Uint8Array): { readonly ttlMs: number; readonly 
   return { ttlMs, pong: commandBody("PONG", data.subarray(2, 2 + MAX_PING_CONTEXT_BYTES)) };
 }
 
+/** The body of an ERROR. The reason has at most 255 characters of ASCII. */
+export function errorBody(reason: string): Uint8Array {
+  return commandBody("ERROR", Buffer.concat([Buffer.of(reason.length), Buffer.from(reason, "latin1")]));
+}
+
 /** Reads an ERROR's reason, made printable. A missing reason is an empty one. */
 export function parseError(data: Uint8Array): string {
   const length = Math.min(data[0] ?? 0, data.length - 1);

@@ -3,10 +3,11 @@ import { TransportError } from "../../src/errors.ts";
 import type { ConnectionState, Message } from "../../src/transport.ts";
 import { type Command, commandBody, parseCommand, parsePing, pingBody, subscriptionMessage } from "./commands.ts";
 import { startDeadline } from "./deadline.ts";
-import { Handshake, type Peer, peerError } from "./handshake.ts";
+import { plainAddress } from "./endpoint.ts";
+import { Handshake, type HandshakeStep, type Peer, peerError } from "./handshake.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import type { FrameCodec, Mechanism, SocketType } from "./mechanism.ts";
-import { encodeWrapped } from "./message-encoder.ts";
+import type { FrameCodec, Mechanism, MechanismStep, SocketType } from "./mechanism.ts";
+import { encodeWrapped, encodeWrappedFrame } from "./message-encoder.ts";
 import { MessageParser } from "./message-parser.ts";
 import { disconnectError, located } from "./net-errors.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -59,6 +60,8 @@ export class Connection {
   #heartbeat: Heartbeat | null = null;
   #cancelDeadline: (() => void) | null = null;
   #hasSent = false;
+  /** Somebody else decides about the peer. */
+  #isJudging = false;
 
   constructor(
     socket: NetSocket,
@@ -112,7 +115,9 @@ export class Connection {
     socket.on("error", this.#onError);
     socket.on("close", this.#onEnd);
     this.#cancelDeadline = startDeadline(clock, handshakeTimeoutMs, () => {
-      const text = `no finished handshake after ${handshakeTimeoutMs} ms; check the peer`;
+      const text = this.#isJudging
+        ? `authenticate gave no answer before the handshake's ${handshakeTimeoutMs} ms were over; answer sooner`
+        : `no finished handshake after ${handshakeTimeoutMs} ms; check the peer`;
       this.fail(new TransportError("handshake-timeout", text));
     });
     this.#outbox.pushControl(this.#handshake.opening());
@@ -127,7 +132,7 @@ export class Connection {
   send(message: Message, encoded: Uint8Array): boolean {
     if (this.#status !== "ready" || !this.#outbox.hasRoom(encoded.length)) return false;
     const codec = this.#codec;
-    this.#outbox.push(codec === null ? encoded : encodeWrapped(message, (flags, body) => codec.wrap(flags, body)));
+    this.#outbox.push(codec === null ? encoded : encodeWrapped(codec, message));
     this.#hasSent = true;
     return true;
   }
@@ -183,7 +188,7 @@ export class Connection {
 
   readonly #onData = (chunk: Uint8Array): void => {
     try {
-      if (this.#parser === null) this.#shake(chunk);
+      if (this.#parser === null) this.#shake(this.#handshake.push(chunk));
       else this.#read(this.#parser, chunk);
     } catch (error) {
       this.fail(error);
@@ -193,14 +198,16 @@ export class Connection {
   readonly #onEnd = (): void => this.#onError();
 
   readonly #onError = (error?: Error): void => {
-    this.#end(disconnectError(this.endpoint, this.#status === "handshaking" ? "handshake" : "traffic", error));
+    const meaning = this.#status === "handshaking" ? this.#handshake.onSilentClose() : null;
+    if (meaning !== null) this.fail(meaning);
+    else this.#end(disconnectError(this.endpoint, this.#status === "handshaking" ? "handshake" : "traffic", error));
   };
 
-  #shake(chunk: Uint8Array): void {
-    const step = this.#handshake.push(chunk);
+  #shake(step: HandshakeStep): void {
     for (const frame of step.send) this.#outbox.pushControl(frame);
     this.#outbox.flush();
     if (step.failure !== undefined) throw step.failure;
+    if (step.pending !== undefined) this.#await(step.pending);
     if (step.done === undefined) return;
     const { peer, codec, rest } = step.done;
     const { options } = this.#host;
@@ -209,6 +216,21 @@ export class Connection {
     this.#parser = new MessageParser(options, codec, (body) => this.#command(body));
     this.#becomeReady(peer);
     if (this.#status === "ready" && rest.length > 0) this.#read(this.#parser, rest);
+  }
+
+  /** Reads nothing while somebody else decides about the peer; the deadline of the handshake goes on. */
+  #await(pending: (address: string) => Promise<MechanismStep>): void {
+    this.#socket.pause();
+    this.#isJudging = true;
+    const resume = (step: MechanismStep): void => {
+      if (this.#status !== "handshaking") return;
+      this.#isJudging = false;
+      this.#socket.resume();
+      this.#shake(this.#handshake.resume(step));
+    };
+    pending(plainAddress(this.#socket.remoteAddress ?? ""))
+      .then(resume)
+      .catch((error: unknown) => this.fail(error));
   }
 
   #becomeReady(peer: Peer): void {
@@ -273,7 +295,7 @@ export class Connection {
   }
 
   #frame(flags: number, body: Uint8Array): Uint8Array {
-    return this.#codec === null ? encodeFrame(flags, body) : this.#codec.wrap(flags, body);
+    return this.#codec === null ? encodeFrame(flags, body) : encodeWrappedFrame(this.#codec, flags, body);
   }
 
   /** Nothing that the peer makes us send may pile up when it does not read. */

@@ -26,8 +26,13 @@ export function parseEndpoint(text: string, use: "connect" | "bind"): Endpoint {
 
 /** `tcp://host:port`, with brackets round an IPv6 address; an IPv4 address mapped into IPv6 is written as IPv4. */
 export function formatTcpEndpoint(host: string, port: number): string {
-  const plain = host.toLowerCase().startsWith("::ffff:") && isIPv4(host.slice(7)) ? host.slice(7) : host;
+  const plain = plainAddress(host);
   return `tcp://${plain.includes(":") ? `[${plain}]` : plain}:${port}`;
+}
+
+/** An IPv4 address that is mapped into IPv6, as IPv4; any other address as it is. */
+export function plainAddress(address: string): string {
+  return address.toLowerCase().startsWith("::ffff:") && isIPv4(address.slice(7)) ? address.slice(7) : address;
 }
 
 function parseTcp(text: string, address: string, use: "connect" | "bind"): Endpoint {

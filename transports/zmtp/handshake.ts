@@ -1,7 +1,8 @@
 import { TransportError } from "../../src/errors.ts";
+import { isRefusal } from "./authentication.ts";
 import { type Metadata, parseCommand, parseError } from "./commands.ts";
 import { checkGreeting, encodeGreeting, GREETING_BYTES, type Greeting, parseGreeting } from "./greeting.ts";
-import type { FrameCodec, Mechanism, SocketType } from "./mechanism.ts";
+import type { FrameCodec, Mechanism, MechanismStep, SocketType } from "./mechanism.ts";
 import { COMMAND, copyOf, EMPTY, encodeFrame, LONG, latin1, printable, readLongSize } from "./wire.ts";
 
 /** More than any mechanism needs: a stranger gets no more memory than this before it has proved itself. */
@@ -38,6 +39,8 @@ export interface HandshakeStep {
     /** What followed the handshake in the same bytes. */
     readonly rest: Uint8Array;
   };
+  /** Wait for this, and hand what it gives to `resume`; push nothing before. */
+  readonly pending?: (address: string) => Promise<MechanismStep>;
 }
 
 /**
@@ -63,12 +66,17 @@ export class Handshake {
   /** Takes what came. Call no more after `failure` or `done`. */
   push(chunk: Uint8Array): HandshakeStep {
     this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
-    const send: Uint8Array[] = [];
-    try {
-      return this.#advance(send);
-    } catch (failure) {
-      return { send, failure };
-    }
+    return guarded((send) => this.#advance(send));
+  }
+
+  /** Goes on after `pending`, with what it gave. */
+  resume(step: MechanismStep): HandshakeStep {
+    return guarded((send) => this.#follow(step, send) ?? this.#advance(send));
+  }
+
+  /** What it means that the peer closes now, without a word; `null`: nothing in particular. */
+  onSilentClose(): TransportError | null {
+    return this.#mechanism.onSilentClose?.() ?? null;
   }
 
   #advance(send: Uint8Array[]): HandshakeStep {
@@ -83,13 +91,19 @@ export class Handshake {
       if (body === null) return this.#wait(send);
       const command = parseCommand(body);
       if (command.name === "ERROR") throw peerError(command.data);
-      const step = this.#mechanism.receive(command);
-      for (const reply of step.send) send.push(encodeFrame(COMMAND, reply));
-      if (step.done) {
-        const peer = this.#judge(step.done.metadata, this.#greeting!);
-        return { send, done: { peer, codec: step.done.codec, rest: this.#unread } };
-      }
+      const end = this.#follow(this.#mechanism.receive(command), send);
+      if (end !== null) return end;
     }
+  }
+
+  /** What the mechanism's step is to us; `null` where the peer's next command is wanted. */
+  #follow({ send: replies, done, failure, pending }: MechanismStep, send: Uint8Array[]): HandshakeStep | null {
+    for (const reply of replies) send.push(encodeFrame(COMMAND, reply));
+    if (failure !== undefined) return { send, failure };
+    if (pending !== undefined) return { ...this.#wait(send), pending };
+    if (done === undefined) return null;
+    const peer = this.#judge(done.metadata, this.#greeting!);
+    return { send, done: { peer, codec: done.codec, rest: this.#unread } };
   }
 
   /** What stays unread is copied: a view would keep the whole chunk of a peer that may take its time. */
@@ -153,5 +167,17 @@ export class Handshake {
 
 /** What a peer's ERROR command is to us. */
 export function peerError(data: Uint8Array): TransportError {
-  return new TransportError("peer-error", `the peer refuses: "${parseError(data)}"`);
+  const reason = parseError(data);
+  return isRefusal(reason)
+    ? new TransportError("authentication", `the peer does not accept us: "${reason}"; check our credentials`)
+    : new TransportError("peer-error", `the peer refuses: "${reason}"`);
+}
+
+function guarded(advance: (send: Uint8Array[]) => HandshakeStep): HandshakeStep {
+  const send: Uint8Array[] = [];
+  try {
+    return advance(send);
+  } catch (failure) {
+    return { send, failure };
+  }
 }

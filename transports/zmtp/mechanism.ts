@@ -1,3 +1,4 @@
+import type { TransportError } from "../../src/errors.ts";
 import type { Command, Metadata } from "./commands.ts";
 
 /** The sockets of ZeroMQ that this transport is. */
@@ -15,6 +16,8 @@ export interface Mechanism {
   start(): readonly Uint8Array[];
   /** Takes the peer's next command, never ERROR. Throws TransportError `protocol` or `authentication`. */
   receive(command: Command): MechanismStep;
+  /** What it means that the peer closes now, without a word; `null` or no method: nothing in particular. */
+  onSilentClose?(): TransportError | null;
 }
 
 /** What follows from a peer's command. */
@@ -23,6 +26,10 @@ export interface MechanismStep {
   readonly send: readonly Uint8Array[];
   /** The handshake is over and has shown this. */
   readonly done?: { readonly metadata: Metadata; readonly codec: FrameCodec | null };
+  /** The handshake is over because of this; what is to be sent tells the peer. */
+  readonly failure?: TransportError;
+  /** Somebody else decides about the peer, whose IP `address` this is; no command is received meanwhile. */
+  readonly pending?: (address: string) => Promise<MechanismStep>;
 }
 
 /** Makes the mechanism of a new connection; `metadata` is what it has to tell the peer of this socket. */
@@ -30,10 +37,13 @@ export type MechanismFactory = (metadata: Uint8Array) => Mechanism;
 
 /** What every frame goes through after the handshake of a mechanism that encrypts; others have none. */
 export interface FrameCodec {
-  /** Bytes by which a wrapped frame is longer, at most. */
+  /** Bytes by which a wrapped body is longer. */
   readonly overheadBytes: number;
-  /** A whole frame on the wire, header included, that carries this one. */
-  wrap(flags: number, body: Uint8Array): Uint8Array;
-  /** Throws TransportError `protocol` or `authentication`. */
-  unwrap(flags: number, body: Uint8Array): { readonly flags: number; readonly body: Uint8Array };
+  /** Writes the body that carries this frame at `offset`; it goes in a frame without flags. */
+  wrap(flags: number, body: Uint8Array, target: Uint8Array, offset: number): void;
+  /**
+   * The frame that this body carries. Flags outside are nobody's word and do not count.
+   * Throws TransportError `protocol` or `authentication`.
+   */
+  unwrap(body: Uint8Array): { readonly flags: number; readonly body: Uint8Array };
 }

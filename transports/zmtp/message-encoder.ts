@@ -1,5 +1,6 @@
 import { TransportError } from "../../src/errors.ts";
 import type { Message } from "../../src/transport.ts";
+import type { FrameCodec } from "./mechanism.ts";
 import { headerBytes, MORE, writeHeader } from "./wire.ts";
 
 /** Messages up to this size are gathered into one write by copying; above it a copy costs more than it saves. */
@@ -41,8 +42,31 @@ export function firstFrame(message: Message): Uint8Array {
   throw new TransportError("unsupported", "zmtp: a message needs at least one frame; this one has none");
 }
 
-/** The same frames, each wrapped by a mechanism that encrypts: bytes of one connection alone. */
-export function encodeWrapped(message: Message, wrap: (flags: number, body: Uint8Array) => Uint8Array): Uint8Array {
+/** The same frames, each wrapped by a mechanism that encrypts: bytes of one connection alone, in their own memory. */
+export function encodeWrapped(codec: FrameCodec, message: Message): Uint8Array {
+  const target = Buffer.allocUnsafeSlow(message.reduce((sum, frame) => sum + wrappedBytes(codec, frame), 0));
   const last = message.length - 1;
-  return Buffer.concat(message.map((frame, i) => wrap(i < last ? MORE : 0, frame)));
+  let offset = 0;
+  for (const [i, frame] of message.entries()) offset = wrapFrame(codec, i < last ? MORE : 0, frame, target, offset);
+  return target;
+}
+
+/** One frame, likewise. */
+export function encodeWrappedFrame(codec: FrameCodec, flags: number, body: Uint8Array): Uint8Array {
+  const target = Buffer.allocUnsafeSlow(wrappedBytes(codec, body));
+  wrapFrame(codec, flags, body, target, 0);
+  return target;
+}
+
+function wrappedBytes(codec: FrameCodec, frame: Uint8Array): number {
+  const size = frame.length + codec.overheadBytes;
+  return headerBytes(size) + size;
+}
+
+/** The frame outside has no flags, as from libzmq, whatever those inside are. */
+function wrapFrame(codec: FrameCodec, flags: number, body: Uint8Array, target: Uint8Array, offset: number): number {
+  const size = body.length + codec.overheadBytes;
+  const start = writeHeader(target, offset, 0, size);
+  codec.wrap(flags, body, target, start);
+  return start + size;
 }

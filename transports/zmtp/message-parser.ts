@@ -140,16 +140,15 @@ export class MessageParser {
   /** Refuses a frame by its header alone, before anything is allocated for it. */
   #check(flags: number, size: number): void {
     checkFlags(flags);
-    if ((flags & COMMAND) !== 0 && this.#codec === null && size > MAX_COMMAND_BYTES) {
-      throw new TransportError("message-too-large", `command of ${size} bytes exceeds ${MAX_COMMAND_BYTES}`);
-    }
+    if (this.#codec === null) checkCommandSize(flags, size);
     const overhead = this.#codec === null ? 0 : this.#codec.overheadBytes;
     if (size + this.#messageBytes > this.#limits.maxMessageBytes + overhead) throw this.#tooLarge(size);
   }
 
   #accept(flags: number, body: Uint8Array): void {
     if (this.#codec !== null) {
-      const inner = this.#codec.unwrap(flags, body);
+      const inner = this.#codec.unwrap(body);
+      checkCommandSize(inner.flags, inner.body.length);
       this.#assemble(inner.flags, inner.body);
       return;
     }
@@ -200,6 +199,12 @@ function exact(frames: readonly Uint8Array[]): Message {
       return [frames[0]!, frames[1]!, frames[2]!];
     default:
       return frames.slice();
+  }
+}
+
+function checkCommandSize(flags: number, size: number): void {
+  if ((flags & COMMAND) !== 0 && size > MAX_COMMAND_BYTES) {
+    throw new TransportError("message-too-large", `command of ${size} bytes exceeds ${MAX_COMMAND_BYTES}`);
   }
 }
 

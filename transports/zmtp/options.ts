@@ -2,9 +2,15 @@ import type { LookupFunction } from "node:net";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { ConfigurationError } from "../../src/errors.ts";
 import type { SocketOptions } from "../../src/transport.ts";
+import type { ZmtpSecurity } from "./security.ts";
 
 /** Options of the ZMTP transport; they hold for all of its sockets. Sizes in bytes, times in milliseconds. */
 export interface ZmtpOptions {
+  /**
+   * Who peers have to be, and whether others can read along.
+   * @default { mechanism: "NULL" } // what engines speak unless they are told otherwise
+   */
+  readonly security?: ZmtpSecurity;
   /**
    * Largest message taken, all frames together. A larger one is refused by its header.
    * @default 67_108_864 // 64 MiB: far above any batch of KV events, far below the memory of a gateway
@@ -104,10 +110,11 @@ export interface ZmtpOptions {
   readonly random?: () => number;
 }
 
-/** `ZmtpOptions` with every default in place. */
-export type ResolvedOptions = Readonly<Required<Omit<ZmtpOptions, "lookup">>> & Pick<ZmtpOptions, "lookup">;
+/** `ZmtpOptions` with every default in place. What `security` holds is secret, and known to mechanisms alone. */
+export type ResolvedOptions = Readonly<Required<Omit<ZmtpOptions, "lookup" | "security">>> &
+  Pick<ZmtpOptions, "lookup">;
 
-type NumericOption = Exclude<keyof ZmtpOptions, "lookup" | "clock" | "random">;
+type NumericOption = Exclude<keyof ZmtpOptions, "lookup" | "security" | "clock" | "random">;
 
 const DEFAULTS: Readonly<Record<NumericOption, number>> = {
   maxMessageBytes: 67_108_864,
