@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { ConfigurationError } from "../src/errors.ts";
+import { environmentSource, fileSource, type OptionSource, resolveOptions } from "../src/options.ts";
+
+const flags = (values: Readonly<Record<string, unknown>>): OptionSource => ({
+  values,
+  originOf: (option) => `--${option}`,
+});
+
+const refuses = (words: RegExp) => (error: unknown) => error instanceof ConfigurationError && words.test(error.message);
+
+test("without any option the daemon is on this machine alone, over zmtp", () => {
+  const { transport, host, port, logLevel, endpoints } = resolveOptions([]);
+  assert.deepEqual([transport, host, port, logLevel, endpoints], ["zmtp", "127.0.0.1", 8090, "info", []]);
+});
+
+test("a later source is stronger, option by option", () => {
+  const environment = environmentSource({ KV_PORT: "1", KV_HOST: "h", KV_TRANSPORT: "memory", PATH: "/bin" });
+  const options = resolveOptions([flags({ port: 3, host: "f", logLevel: "warn" }), environment, flags({ port: 2 })]);
+  assert.deepEqual([options.port, options.host, options.transport, options.logLevel], [2, "h", "memory", "warn"]);
+});
+
+test("AIBrix's variables are understood, with Go's durations", () => {
+  const options = resolveOptions([
+    environmentSource({
+      AIBRIX_PREFIX_CACHE_KV_EVENT_SUBSCRIBE_ADDRS: "tcp://10.0.0.1:5557, tcp://10.0.0.2:5557,",
+      AIBRIX_PREFIX_CACHE_BLOCK_SIZE: "32",
+      AIBRIX_ZMQ_REPLAY_TIMEOUT: "1m2.5s",
+      AIBRIX_ZMQ_RECONNECT_INTERVAL: "250ms",
+      AIBRIX_SYNC_MAX_CONTEXTS: "7",
+      AIBRIX_SYNC_MAX_PREFIXES_PER_CONTEXT: "8",
+      AIBRIX_SYNC_EVICTION_DURATION_MINUTES: "20",
+      KV_MODEL: "m",
+    }),
+  ]);
+  assert.deepEqual(options.endpoints, [
+    { endpoint: "tcp://10.0.0.1:5557", model: "m", blockSize: 32 },
+    { endpoint: "tcp://10.0.0.2:5557", model: "m", blockSize: 32 },
+  ]);
+  assert.deepEqual(options.index, { maxContexts: 7, maxPrefixesPerContext: 8, entryTtlMs: 1_200_000 });
+  assert.equal(options.streams.replayTimeoutMs, 62_500);
+  assert.equal(options.streams.replayRetryMinMs, 250);
+});
+
+test("an empty variable is none", () => {
+  assert.equal(resolveOptions([environmentSource({ KV_PORT: "", KV_HOST: undefined })]).port, 8090);
+});
+
+test("an endpoint's own model, topic, ranks and block size win over the common ones", () => {
+  const own = { endpoint: "tcp://a:1", model: "own", topic: "t", ranks: 2, blockSize: 64 };
+  const options = resolveOptions([
+    flags({ endpoints: [own, { endpoint: "tcp://b:1" }], model: "m", topic: "kv", ranks: 3, blockSize: 16 }),
+  ]);
+  assert.deepEqual(options.endpoints, [
+    own,
+    { endpoint: "tcp://b:1", model: "m", topic: "kv", ranks: 3, blockSize: 16 },
+  ]);
+});
+
+for (const [name, source, words] of [
+  ["a port that is none", environmentSource({ KV_PORT: "http" }), /^KV_PORT is NaN: /],
+  ["a port above 65535", flags({ port: 99_999 }), /^--port is 99999: .*65535/],
+  ["an unknown transport", environmentSource({ KV_TRANSPORT: "tcp" }), /^KV_TRANSPORT is "tcp": .*zmtp.*auto/],
+  [
+    "a duration without unit",
+    environmentSource({ AIBRIX_ZMQ_REPLAY_TIMEOUT: "5" }),
+    /^AIBRIX_ZMQ_REPLAY_TIMEOUT is "5": /,
+  ],
+  ["an unknown option", flags({ prot: 1 }), /prot.*there is no such option; use one of transport, host, port/],
+  [
+    "a bad field of an endpoint",
+    flags({ endpoints: [{ endpoint: "tcp://a:1", ranks: 0 }] }),
+    /^--endpoints\[0\]\.ranks is 0: /,
+  ],
+  [
+    "an endpoint without a model",
+    flags({ endpoints: [{ endpoint: "tcp://a:1" }] }),
+    /tcp:\/\/a:1 has no model; .*--model/,
+  ],
+] as const) {
+  test(`${name} is refused with its origin, its value and what to use`, () => {
+    assert.throws(() => resolveOptions([source]), refuses(words));
+  });
+}
+
+test("a file is a JSON object; what cannot be read says why", (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "kv-event-sync-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const write = (name: string, content: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, content);
+    return path;
+  };
+  assert.equal(resolveOptions([fileSource(write("good.json", '{"port": 5}'))]).port, 5);
+  assert.throws(() => fileSource(join(folder, "none.json")), refuses(/none\.json: ENOENT/));
+  assert.throws(() => fileSource(write("bad.json", "{")), refuses(/bad\.json: .*JSON/));
+  assert.throws(() => fileSource(write("list.json", "[]")), refuses(/list\.json: expected a JSON object/));
+  const wrong = fileSource(write("wrong.json", '{"port": "x"}'));
+  assert.throws(() => resolveOptions([wrong]), refuses(/^port in .*wrong\.json is "x": /));
+});

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createStore, createTransport } from "../src/container.ts";
+import { ConfigurationError } from "../src/errors.ts";
+import type { TransportName } from "../src/options.ts";
+import type { Store } from "../src/store.ts";
+import { memory } from "../transports/memory/index.ts";
+import { zmtp } from "../transports/zmtp/index.ts";
+import { chat, engine, PipelineWatch } from "./support/pipeline.ts";
+
+const limit = { timeout: 30_000 };
+
+test("a store follows its endpoints over the transport that it was given, and answers", limit, async (context) => {
+  const transport = memory();
+  const pod = await engine(transport, "ns/a");
+  context.after(() => pod.stop());
+  chat(pod, 4);
+  const watch = new PipelineWatch();
+  const [{ endpoint, replayEndpoint } = { endpoint: "", replayEndpoint: "" }] = pod.ranks;
+  await using store = await createStore({
+    transport,
+    endpoints: [{ endpoint, replayEndpoint: replayEndpoint!, model: "m", name: "ns/a" }],
+    observers: [watch],
+  });
+  assert.equal(store.getSyncPrefixIndexer(), undefined, "before the start there is nothing to ask");
+  await store.initKVEventSync();
+  await watch.until(() => store.pods()[0]?.streams[0]?.lastSequence === pod.nextSequence() - 1);
+  const [block] = pod.pool();
+  assert.equal(store.getSyncPrefixIndexer()?.matchPrefix("m", -1, block!.prefixTokens())[0]?.pod, "ns/a");
+  assert.match(await store.registry.metrics(), /aibrix_kvcache_zmq_connection_status\{pod_key="ns\/a"\} 1/);
+  await store.close();
+  assert.equal(store.getSyncPrefixIndexer(), undefined);
+  assert.deepEqual(store.pods(), []);
+  await store.close();
+});
+
+test("two stores in one process have nothing in common", limit, async (context) => {
+  const stores: Store[] = [];
+  context.after(() => Promise.all(stores.map((store) => store.close())));
+  for (const name of ["a", "b"]) {
+    const endpoints = [{ endpoint: `tcp://127.0.0.1:1`, model: name }];
+    const store = await createStore({ transport: memory(), endpoints });
+    await store.initKVEventSync();
+    stores.push(store);
+  }
+  const [a, b] = stores as [Store, Store];
+  assert.notEqual(a.registry, b.registry);
+  assert.notEqual(a.getSyncPrefixIndexer(), b.getSyncPrefixIndexer());
+  assert.deepEqual(
+    stores.map((store) => store.pods().map(({ pod: { modelName } }) => modelName)),
+    [["a"], ["b"]],
+  );
+  await a.close();
+  assert.ok(b.isReady);
+  assert.equal(b.pods().length, 1);
+});
+
+test("pods that register are followed like those of the options", limit, async (context) => {
+  const transport = zmtp();
+  const pod = await engine(transport, "ns/a");
+  context.after(() => pod.stop());
+  chat(pod, 2);
+  const watch = new PipelineWatch();
+  await using store = await createStore({ transport, observers: [watch] });
+  await store.initKVEventSync();
+  const { endpoint, replayEndpoint } = pod.ranks[0]!;
+  store.registered.register({ instanceId: "i", modelName: "m", endpoint, replayEndpoint: replayEndpoint! });
+  await watch.until(() => store.pods()[0]?.streams[0]?.lastSequence === pod.nextSequence() - 1);
+  store.registered.unregister({ instanceId: "i", modelName: "m" });
+  assert.equal(store.indexer.stats().holders, 0);
+});
+
+test("a store that is not started leaves nothing, and one that is closed does not start", async () => {
+  const store = await createStore({ endpoints: [{ endpoint: "tcp://127.0.0.1:1", model: "m" }] });
+  await store.close();
+  await assert.rejects(store.initKVEventSync(), { code: "closed" });
+  assert.ok(!store.isReady);
+});
+
+for (const [name, made] of [
+  ["auto", "zmtp"],
+  ["zmtp", "zmtp"],
+  ["memory", "memory"],
+  ["libzmq", "libzmq"],
+] as const) {
+  test(`the transport "${name}" is ${made}`, async () => {
+    assert.equal((await createTransport(name)).name, made);
+  });
+}
+
+test("an unknown transport is refused with those that there are", async () => {
+  await assert.rejects(
+    createTransport("nanomsg" as TransportName),
+    (error) => error instanceof ConfigurationError && /"nanomsg": use zmtp, libzmq/.test(error.message),
+  );
+});
