@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { Command } from "commander";
 import { demoCommand } from "./cli/demo.ts";
 import { fail } from "./cli/fail.ts";
+import { keygenCommand } from "./cli/keygen.ts";
 import { queryCommand } from "./cli/query.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { simulateCommand } from "./cli/simulate.ts";
@@ -16,7 +17,8 @@ const program = new Command("kv-event-sync")
   .addCommand(serveCommand())
   .addCommand(queryCommand())
   .addCommand(simulateCommand())
-  .addCommand(demoCommand());
+  .addCommand(demoCommand())
+  .addCommand(keygenCommand());
 
 try {
   await program.parseAsync();

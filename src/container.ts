@@ -19,6 +19,8 @@ import type { StreamOptions } from "./sync/options.ts";
 import type { SyncObserver } from "./sync/status.ts";
 import type { Transport } from "./transport.ts";
 
+export { generateCurveKeys } from "../transports/zmtp/index.ts";
+
 /** What a store is made from; all of it has a default. */
 export interface StoreOptions {
   /** By name, or one of your own. Default `zmtp`. */

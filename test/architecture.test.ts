@@ -105,7 +105,7 @@ test("a transport that looks beyond its folder and the seam is found", () => {
   assertForbidden("transports/memory/sample*.ts", ['await import("zeromq");'], /pure JavaScript/);
 });
 
-test("a transport may use the seam, its folder, Node, and the library that it is named after", () => {
+test("a transport may use the seam, its folder, Node, and the library that it is for", () => {
   const source = `
     import type { Message } from "../../src/transport.ts";
     import { TransportError } from "../../src/errors.ts";

@@ -29,7 +29,11 @@ interface Rule {
 }
 
 const NETWORK = ["node:net", "node:tls", "node:dgram", "node:http", "node:https", "node:http2"];
-const LIBRARIES_BY_TRANSPORT: Readonly<Record<string, string>> = { libzmq: "zeromq", websocket: "jszmq" };
+const LIBRARIES_BY_TRANSPORT: Readonly<Record<string, string>> = {
+  libzmq: "zeromq",
+  websocket: "jszmq",
+  zmtp: "@noble/ciphers",
+};
 const SHARED_WITH_TRANSPORTS = ["src/transport.ts", "src/errors.ts", "src/clock.ts"];
 const MAX_CONTRACT_LINES = 110;
 const CONTRACTS = ["src/transport.ts", "src/discovery/discovery.ts"];
@@ -42,7 +46,7 @@ const RULES: readonly Rule[] = [
       file === undefined || SHARED_WITH_TRANSPORTS.includes(file) || isBelow(folderOf(path))(file),
   },
   {
-    reason: "a transport is pure JavaScript, or stands on the one library that it is named after",
+    reason: "a transport is pure JavaScript, or stands on the one library that it is for",
     concerns: isBelow("transports"),
     allows: (target, path) =>
       target.package === undefined || target.package === LIBRARIES_BY_TRANSPORT[folderOf(path).split("/")[1]!],
