@@ -1,14 +1,15 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { systemClock } from "../clock.ts";
 import { createStore, createTransport } from "../container.ts";
 import { renderRoute } from "../demo/route.ts";
 import { type DemoOutcome, type DemoParts, type DemoPipeline, runDemo } from "../demo/run.ts";
 import { Screen } from "../demo/screen.ts";
-import { type Line, type Paper, printLine } from "../demo/text.ts";
+import { type Line, printLine } from "../demo/text.ts";
 import { describeDifference } from "../demo/verdict.ts";
 import { type DemoFrame, renderFrame, renderHappening, renderTable } from "../demo/view.ts";
-import { KVEventSyncError } from "../errors.ts";
+import { ConfigurationError, KVEventSyncError } from "../errors.ts";
 import type { Transport } from "../transport.ts";
+import { StopSignal } from "./stop-signal.ts";
 
 interface DemoFlags {
   readonly json: boolean;
@@ -16,36 +17,45 @@ interface DemoFlags {
   readonly engines: number;
 }
 
-/** Signals that end the demo early, with the exit codes of shells. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+/** As a shell tells of SIGINT. */
+const INTERRUPTED = 130;
 /** More would fill the screen, and nobody reads them. */
 const MAX_DIFFERENCES = 10;
-const DEFAULT_COLUMNS = 80;
+
+const number = (value: string): number => Number(value);
 
 /**
- * `demo`: engines, the index that follows them, a routed prompt, and a comparison of the index with what the engines
- * hold. Exit code 0 where they agree, 1 where not, 130 or 143 after a signal.
+ * `kv-event-sync demo`: engines, the index that follows them, a routed prompt, and a comparison of the index with what
+ * the engines hold. Exit code 0 where they agree, 1 where not, 130 after a signal.
  */
 export function demoCommand(): Command {
   return new Command("demo")
-    .description(
-      "show it at work: simulated engines over TCP, their index, a routed prompt, and a check of every block",
-    )
+    .description("Shows it at work: simulated engines over TCP, their index, a routed prompt, a check of every block.")
     .option("--json", "print the result as one line of JSON, and what happens on stderr", false)
-    .option("--seconds <n>", "how long conversations run, 2 to 20", numberFrom(2, 20), 12)
-    .option("--engines <n>", "simulated engines, 1 to 16", integerFrom(1, 16), 3)
+    .option("--seconds <number>", "how long conversations run, 2 to 20", number, 12)
+    .option("--engines <count>", "simulated engines, 1 to 16", number, 3)
     .action(async (flags: DemoFlags) => {
+      checkFlags(flags);
       process.exitCode = await demonstrate(flags);
     });
 }
 
+function checkFlags({ seconds, engines }: DemoFlags): void {
+  if (!(seconds >= 2 && seconds <= 20)) {
+    throw new ConfigurationError("invalid-option", `--seconds is ${seconds}: use a number from 2 to 20`);
+  }
+  if (!(Number.isInteger(engines) && engines >= 1 && engines <= 16)) {
+    throw new ConfigurationError("invalid-option", `--engines is ${engines}: use a whole number from 1 to 16`);
+  }
+}
+
 async function demonstrate(flags: DemoFlags): Promise<number> {
   const controller = new AbortController();
-  const stop = (signal: NodeJS.Signals): void => controller.abort(signal);
-  for (const signal of Object.keys(SIGNALS)) process.once(signal, stop);
+  const abort = (): void => controller.abort();
+  using stop = new StopSignal();
+  void stop.stopped.then(abort);
   // A reader that went away, such as `head`, has seen enough.
-  const onBrokenPipe = (): void => controller.abort("SIGTERM");
-  process.stdout.on("error", onBrokenPipe);
+  process.stdout.on("error", abort);
   const display = flags.json ? new Lines(process.stderr) : displayOn(process.stdout, flags.engines);
   try {
     const transport = await createTransport("zmtp");
@@ -64,10 +74,7 @@ async function demonstrate(flags: DemoFlags): Promise<number> {
     display.end(null);
     if (!controller.signal.aborted) throw error;
     process.stderr.write("interrupted\n");
-    return SIGNALS[controller.signal.reason as keyof typeof SIGNALS];
-  } finally {
-    process.stdout.off("error", onBrokenPipe);
-    for (const signal of Object.keys(SIGNALS)) process.off(signal, stop);
+    return INTERRUPTED;
   }
 }
 
@@ -132,7 +139,8 @@ class Live implements Display {
   }
 
   frame(frame: DemoFrame): void {
-    this.#screen.draw(renderFrame(frame), paperOf(this.#stream));
+    // A line that the terminal wraps could not be drawn over.
+    this.#screen.draw(renderFrame(frame), { columns: this.#stream.columns, colours: hasColours(this.#stream) });
   }
 
   /** They are in the next frame. */
@@ -153,36 +161,17 @@ function conclusionOf({ route, cachedTokens, differences, verdict }: DemoOutcome
     [],
     ...renderRoute(route, cachedTokens),
     [],
+    [{ text: "The index is compared with each engine's own pool, block by block, both ways.", style: "bold" }],
     ...shown,
     [{ text: verdict.text, style: verdict.isGood ? "green" : "red" }],
   ];
 }
 
 function write(stream: NodeJS.WriteStream, lines: readonly Line[]): void {
-  const paper = paperOf(stream);
+  const paper = { columns: Number.POSITIVE_INFINITY, colours: hasColours(stream) };
   stream.write(lines.map((line) => `${printLine(line, paper)}\n`).join(""));
 }
 
-/** Files and pipes take lines of any length. */
-function paperOf({ isTTY, columns }: NodeJS.WriteStream): Paper {
-  if (!isTTY) return { columns: Number.POSITIVE_INFINITY, colours: false };
-  const colours = (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb";
-  return { columns: columns || DEFAULT_COLUMNS, colours };
-}
-
-function numberFrom(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() !== "" && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Use a number from ${least} to ${most}.`);
-  };
-}
-
-function integerFrom(least: number, most: number): (text: string) => number {
-  const read = numberFrom(least, most);
-  return (text) => {
-    const value = read(text);
-    if (Number.isInteger(value)) return value;
-    throw new InvalidArgumentError(`Use a whole number from ${least} to ${most}.`);
-  };
+function hasColours({ isTTY }: NodeJS.WriteStream): boolean {
+  return isTTY === true && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb";
 }

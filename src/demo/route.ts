@@ -1,4 +1,5 @@
 import type { PodMatch, PrefixIndexer } from "../indexer/indexer.ts";
+import { shortName } from "./story.ts";
 import type { Line } from "./text.ts";
 import { bar } from "./view.ts";
 
@@ -50,7 +51,7 @@ export function routePrompt(
 /** `cachedTokens`: what the winner's engine found in its cache when it was given the prompt. */
 export function renderRoute(route: Route, cachedTokens: number | null): readonly Line[] {
   const { promptTokens, promptBlocks, candidates, winner } = route;
-  const width = Math.max(...candidates.map(({ pod }) => pod.length));
+  const width = Math.max(...candidates.map(({ pod }) => shortName(pod).length));
   return [
     [
       { text: `A prompt of ${promptTokens} tokens, ${promptBlocks} full blocks, is routed.`, style: "bold" },
@@ -60,7 +61,7 @@ export function renderRoute(route: Route, cachedTokens: number | null): readonly
       const { pod, matchedBlocks, matchedTokens } = candidate;
       const blocks = `${matchedBlocks}/${promptBlocks}`.padStart(8);
       return [
-        { text: `  ${pod.padEnd(width)}  ` },
+        { text: `  ${shortName(pod).padEnd(width)}  ` },
         ...bar(promptBlocks === 0 ? 0 : matchedBlocks / promptBlocks, BAR_COLUMNS),
         { text: `${blocks} blocks  ${String(matchedTokens).padStart(6)} tokens` },
         ...(candidate === winner ? [{ text: "  ← here", style: "green" as const }] : []),
@@ -69,7 +70,7 @@ export function renderRoute(route: Route, cachedTokens: number | null): readonly
     [{ text: reasonOf(route) }],
     ...(winner === null || cachedTokens === null
       ? []
-      : [[{ text: `${winner.pod} was given the prompt and found ${cachedTokens} tokens in its cache.` }]]),
+      : [[{ text: `${shortName(winner.pod)} was given the prompt and found ${cachedTokens} tokens in its cache.` }]]),
   ];
 }
 

@@ -61,8 +61,10 @@ export class Story implements SyncObserver {
   }
 
   onReplayEnded(stream: StreamId, succeeded: boolean, durationSeconds: number): void {
-    const { from, batches } = this.#replays.get(stream.pod) ?? { from: 0, batches: 0 };
+    const replay = this.#replays.get(stream.pod);
+    if (replay === undefined) return;
     this.#replays.delete(stream.pod);
+    const { from, batches } = replay;
     const durationMs = Math.round(durationSeconds * 1_000);
     if (!succeeded) this.say(stream.pod, `replay from ${from} failed after ${durationMs} ms`);
     else if (batches > 0) {
@@ -74,6 +76,8 @@ export class Story implements SyncObserver {
   }
 
   onPurge(stream: StreamId, reason: PurgeReason): void {
+    // The replay that found it out has done its work.
+    this.#replays.delete(stream.pod);
     this.say(stream.pod, PURGES[reason]);
   }
 }

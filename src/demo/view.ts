@@ -34,6 +34,8 @@ export interface DemoFrame {
   readonly happenings: readonly Happening[];
 }
 
+/** Begins what the demo itself does to an engine. */
+export const DEED = "» ";
 const BAR_COLUMNS = 20;
 /** The frame keeps its height, so that it can be drawn over itself. */
 const HAPPENING_LINES = 8;
@@ -64,6 +66,7 @@ export function renderFrame(frame: DemoFrame): readonly Line[] {
       ...bar(seconds / totalSeconds, BAR_COLUMNS),
       { text: `  ${phase}` },
     ],
+    [{ text: "Engines tell over ZeroMQ which blocks their caches hold; the index follows.", style: "dim" }],
     [],
     ...renderTable(pods),
     [],
@@ -93,7 +96,11 @@ export function renderTable(pods: readonly PodRow[]): readonly Line[] {
 
 /** A line of its own, wherever there is no live view. */
 export function renderHappening({ seconds, subject, text }: Happening): Line {
-  return [{ text: `${seconds.toFixed(1).padStart(6)} s  `, style: "dim" }, { text: subject.padEnd(10) }, { text }];
+  return [
+    { text: `${seconds.toFixed(1).padStart(6)} s  `, style: "dim" },
+    { text: subject.padEnd(10) },
+    text.startsWith(DEED) ? { text, style: "bold" } : { text },
+  ];
 }
 
 /** Filled in proportion to `share`, 0 to 1. */

@@ -42,11 +42,11 @@ test("the answer is shown with its reason, and with what the engine then found",
   assert.equal(
     print(index, 4),
     `A prompt of 7 tokens, 3 full blocks, is routed. Who holds how much of it?
-  default/b  █████████████░░░░░░░     2/3 blocks       4 tokens  ← here
-  default/a  ███████░░░░░░░░░░░░░     1/3 blocks       2 tokens
-  default/c  ░░░░░░░░░░░░░░░░░░░░     0/3 blocks       0 tokens
+  b  █████████████░░░░░░░     2/3 blocks       4 tokens  ← here
+  a  ███████░░░░░░░░░░░░░     1/3 blocks       2 tokens
+  c  ░░░░░░░░░░░░░░░░░░░░     0/3 blocks       0 tokens
 The longest match wins: 3 tokens left to compute, on the next best 5.
-default/b was given the prompt and found 4 tokens in its cache.`,
+b was given the prompt and found 4 tokens in its cache.`,
   );
 });
 

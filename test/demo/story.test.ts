@@ -63,3 +63,12 @@ test("a restart, missed batches and a stream that is live again are told", () =>
     "1.5 a: live",
   ]);
 });
+
+test("a replay that found another process there is told as that, not as one that failed", () => {
+  const told = tell((story) => {
+    story.onReplayRequested(STREAM, 7);
+    story.onPurge(STREAM, "restart");
+    story.onReplayEnded(STREAM, false, 0.01);
+  });
+  assert.deepEqual(told, ["1.5 a: another process answers there: its old blocks are forgotten"]);
+});

@@ -18,7 +18,7 @@ const GOOD: DemoSummary = {
 test("no difference and every restart seen is good", () => {
   assert.deepEqual(verdictOf(GOOD, { restarts: 1 }, []), {
     isGood: true,
-    text: "OK: the index holds exactly the 1500 blocks of 3 engines, after 1 restart, 20 lost batches and 5 replays",
+    text: "OK: all 1500 blocks agree, after 1 restart, 20 lost batches and 5 replays",
   });
 });
 
