@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createStore } from "../../src/container.ts";
+import { PipelineWatch } from "../support/pipeline.ts";
+import { run } from "./support.ts";
+
+const limit = { timeout: 60_000 };
+
+interface Block {
+  readonly pod: string;
+  readonly tokens: readonly number[];
+}
+
+test("simulate tells where its engines are, and at the end what they hold", limit, async (context) => {
+  const flags = ["--engines", "2", "--port", "0", "--requests-per-second", "50", "--model", "m", "--truth"];
+  const simulation = run(context, ["simulate", ...flags]);
+  const engines = [await simulation.line(), await simulation.line()].map((line) => JSON.parse(line));
+  assert.deepEqual(
+    engines.map(({ pod, model, rank }) => [pod, model, rank]),
+    [
+      ["simulation/engine-0", "m", 0],
+      ["simulation/engine-1", "m", 0],
+    ],
+  );
+  const watch = new PipelineWatch();
+  const endpoints = engines.map(({ pod, endpoint, replayEndpoint }) => ({
+    name: pod,
+    endpoint,
+    replayEndpoint,
+    model: "m",
+  }));
+  await using store = await createStore({ endpoints, observers: [watch] });
+  await store.initKVEventSync();
+  await watch.until(() => store.pods().every(({ streams }) => (streams[0]?.lastSequence ?? 0) > 5));
+  simulation.child.kill("SIGTERM");
+  const { code, lines, stderr } = await simulation.end();
+  assert.deepEqual([code, stderr], [0, ""]);
+  const { counters } = JSON.parse(lines.at(-1)!);
+  assert.ok(counters.requests > 10);
+  const blocks: Block[] = lines.slice(2, -1).map((line) => JSON.parse(line));
+  assert.ok(blocks.length > 20);
+  // The store has followed until the engines ended: what it holds of the first block of each chain is what they held.
+  for (const { pod, tokens } of blocks.filter(({ tokens }) => tokens.length === 16)) {
+    const match = store.indexer.matchPrefix("m", -1, Uint32Array.from(tokens), new Set([pod]));
+    assert.equal(match[0]?.matchedBlocks, 1);
+  }
+});
+
+test("simulate ends by itself after --seconds", limit, async (context) => {
+  const { code, lines } = await run(context, ["simulate", "--engines", "1", "--port", "0", "--seconds", "0.2"]).end();
+  assert.equal(code, 0);
+  assert.equal(lines.length, 2);
+});
+
+for (const [name, flags, words] of [
+  ["an unknown encoding", ["--encoding", "xml"], /--encoding is xml: use array or map/],
+  ["engines below 1", ["--engines", "0"], /engines is 0; expected an integer from 1/],
+  ["a port that is none", ["--port", "x"], /port is NaN/],
+  ["an unknown flag", ["--prot", "1"], /unknown option '--prot'/],
+  ["a transport that is none", ["--transport", "smtp"], /transport is "smtp": use zmtp/],
+] as const) {
+  test(`simulate refuses ${name} in one line that names it`, limit, async (context) => {
+    const { code, stderr } = await run(context, ["simulate", ...flags]).end();
+    assert.equal(code, 1);
+    assert.match(stderr, words);
+    assert.doesNotMatch(stderr, /\n\s+at /);
+  });
+}
