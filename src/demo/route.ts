@@ -54,8 +54,11 @@ export function renderRoute(route: Route, cachedTokens: number | null): readonly
   const width = Math.max(...candidates.map(({ pod }) => shortName(pod).length));
   return [
     [
-      { text: `A prompt of ${promptTokens} tokens, ${promptBlocks} full blocks, is routed.`, style: "bold" },
-      { text: " Who holds how much of it?" },
+      {
+        text: `A conversation goes on: a prompt of ${promptTokens} tokens, ${promptBlocks} full blocks.`,
+        style: "bold",
+      },
+      { text: " Who has it?" },
     ],
     ...candidates.map((candidate): Line => {
       const { pod, matchedBlocks, matchedTokens } = candidate;

@@ -42,7 +42,7 @@ test("in a pipe it prints plain lines, and the verdict as the last one", async (
   assert.equal(code, 0, stdout);
   assert.ok(!stdout.includes("\u001b"));
   assert.match(stdout, /^ +\d+\.\d s {2}engine-0 {2}live$/m);
-  assert.match(stdout, /A prompt of \d+ tokens/);
+  assert.match(stdout, /a prompt of \d+ tokens/);
   assert.match(stdout.trimEnd().split("\n").at(-1)!, /^OK: all \d+ blocks agree/);
 });
 

@@ -41,7 +41,7 @@ test("the answer is shown with its reason, and with what the engine then found",
   const index = indexOf({ "default/a": [1, 2, 9, 9], "default/b": [1, 2, 3, 4, 9, 9] });
   assert.equal(
     print(index, 4),
-    `A prompt of 7 tokens, 3 full blocks, is routed. Who holds how much of it?
+    `A conversation goes on: a prompt of 7 tokens, 3 full blocks. Who has it?
   b  █████████████░░░░░░░     2/3 blocks       4 tokens  ← here
   a  ███████░░░░░░░░░░░░░     1/3 blocks       2 tokens
   c  ░░░░░░░░░░░░░░░░░░░░     0/3 blocks       0 tokens
