@@ -1,9 +1,11 @@
 import type { Transport } from "../../src/transport.ts";
+import { libzmq } from "../../transports/libzmq/index.ts";
 import { memory } from "../../transports/memory/index.ts";
 import { zmtp } from "../../transports/zmtp/index.ts";
 
 const MAKERS: Readonly<Record<string, () => Transport | Promise<Transport>>> = {
   memory: () => memory({ reconnectMinMs: 1, reconnectMaxMs: 20 }),
+  libzmq: () => libzmq({ reconnectMinMs: 5, reconnectMaxMs: 50 }),
   zmtp: () => zmtp({ reconnectMinMs: 5, reconnectMaxMs: 50 }),
 };
 
