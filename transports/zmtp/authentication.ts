@@ -34,7 +34,7 @@ export type Authenticate<Request extends PlainRequest | CurveRequest> = (
 const REFUSED = "400";
 const FAILED = "500";
 
-/** Asks, and goes on with `accept` or ends with an ERROR for the client and a cause that begins with `client`. */
+/** Asks, and goes on with `accept`, or ends with an ERROR for the client and a cause that calls it `client`. */
 export async function decide<Request extends PlainRequest | CurveRequest>(
   authenticate: Authenticate<Request>,
   request: Request,
@@ -45,10 +45,10 @@ export async function decide<Request extends PlainRequest | CurveRequest>(
   try {
     verdict = await authenticate(request);
   } catch (cause) {
-    return refusal(FAILED, new TransportError("authentication", `${client} is refused: authenticate threw`, { cause }));
+    return refusal(FAILED, new TransportError("authentication", `authenticate threw on ${client}`, { cause }));
   }
   if (verdict === true) return accept();
-  return refusal(REFUSED, new TransportError("authentication", `${client} is refused by authenticate`));
+  return refusal(REFUSED, new TransportError("authentication", `authenticate refuses ${client}`));
 }
 
 /** What a peer's ERROR during the handshake is, when its reason is ZAP's for credentials that it does not accept. */

@@ -80,12 +80,7 @@ class PlainServer implements Mechanism {
     return {
       send: [],
       pending: (address) =>
-        decide(
-          this.#authenticate,
-          { mechanism: "PLAIN", address, ...credentials },
-          "a client with a name and a password",
-          () => welcome,
-        ),
+        decide(this.#authenticate, { mechanism: "PLAIN", address, ...credentials }, "the client", () => welcome),
     };
   }
 }

@@ -107,7 +107,12 @@ class CurveServer implements Mechanism {
     return {
       send: [],
       pending: (address) =>
-        decide(authenticate, { mechanism: "CURVE", address, publicKey, identity }, `client ${publicKey}`, accept),
+        decide(
+          authenticate,
+          { mechanism: "CURVE", address, publicKey, identity },
+          `the client with the key ${publicKey}`,
+          accept,
+        ),
     };
   }
 
