@@ -22,12 +22,14 @@ export function checkEndpoint(endpoint: string): void {
 }
 
 /**
- * The same endpoint with a port that is `offset` higher, as data-parallel ranks have it in vLLM.
+ * The same endpoint for the data-parallel rank that is `offset` further, as vLLM has it
+ * (`vllm/distributed/kv_events.py`, `offset_endpoint_port`): with a port that is higher, or `inproc` with another name.
  *
  * @throws KVEventSyncError `invalid-endpoint` where there is no port, or none so high.
  */
 export function withPortOffset(endpoint: string, offset: number): string {
   if (offset === 0) return endpoint;
+  if (/^inproc:/i.test(endpoint)) return `${endpoint}_dp${offset}`;
   const [, before, port] = /^(tcp:\/\/.*:)(\d+)$/i.exec(endpoint) ?? [];
   if (before === undefined) throw invalid(endpoint, "data-parallel ranks need tcp://host:port, whose port counts up");
   const shifted = `${before}${Number(port) + offset}`;
