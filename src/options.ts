@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { StaticEndpoint } from "./discovery/static.ts";
 import { ConfigurationError } from "./errors.ts";
 import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
+import { firstIssue } from "./schema-issue.ts";
 import type { StreamOptions } from "./sync/options.ts";
 
 /** Which implementation of `Transport` is used. `auto` is `zmtp`. */
@@ -146,7 +147,7 @@ export function resolveOptions(sources: readonly OptionSource[]): DaemonOptions 
     }
   }
   const parsed = schema.safeParse(merged);
-  if (!parsed.success) throw optionError(parsed.error.issues[0]!, merged, origins);
+  if (!parsed.success) throw optionError(parsed.error, merged, origins);
   return withDefaults(parsed.data);
 }
 
@@ -200,26 +201,13 @@ function withoutUndefined<T extends object>(values: T): Partial<Defined<T>> {
 }
 
 function optionError(
-  issue: z.core.$ZodIssue,
+  error: z.ZodError,
   merged: Readonly<Record<string, unknown>>,
   origins: ReadonlyMap<string, OptionSource>,
 ): ConfigurationError {
-  const unknownKey = issue.code === "unrecognized_keys" ? issue.keys[0] : undefined;
-  const path = unknownKey === undefined ? issue.path : [...issue.path, unknownKey];
-  const option = String(path[0] ?? "");
-  const inner = path.slice(1).map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`));
-  const origin = (origins.get(option)?.originOf(option) ?? option) + inner.join("");
-  const value = path.reduce<unknown>((from, key) => (from as Record<PropertyKey, unknown> | undefined)?.[key], merged);
-  const problem =
-    unknownKey === undefined
-      ? `${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`
-      : `there is no such option; use one of ${Object.keys(schema.shape).join(", ")}`;
-  return new ConfigurationError("invalid-option", `${origin} is ${shown(value)}: ${problem}`);
-}
-
-function shown(value: unknown): string {
-  const json = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? "missing");
-  return json.length > 80 ? `${json.slice(0, 80)}…` : json;
+  const { path, key, value, problem } = firstIssue(error, merged, Object.keys(schema.shape));
+  const origin = origins.get(key)?.originOf(key) ?? key;
+  return new ConfigurationError("invalid-option", `${origin}${path.slice(key.length)} is ${value}: ${problem}`);
 }
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };

@@ -1,0 +1,40 @@
+import type { z } from "zod";
+
+/** What is wrong with one value, in the words of a message. */
+export interface SchemaIssue {
+  /** Where it stands, such as `endpoints[0].ranks`. */
+  readonly path: string;
+  /** The first key of the path. */
+  readonly key: string;
+  /** As JSON, cut where it is long; `missing` where there is none. */
+  readonly value: string;
+  /** Why it cannot be used. */
+  readonly problem: string;
+}
+
+const MAX_SHOWN_CHARACTERS = 80;
+
+/** The first issue that a schema has with this value. `known` names the keys that there are, for one that there is not. */
+export function firstIssue(error: z.ZodError, value: unknown, known: readonly string[]): SchemaIssue {
+  const issue = error.issues[0]!;
+  const unknownKey = issue.code === "unrecognized_keys" ? issue.keys[0] : undefined;
+  const path = unknownKey === undefined ? issue.path : [...issue.path, unknownKey];
+  const found = path.reduce<unknown>((from, key) => (from as Record<PropertyKey, unknown> | undefined)?.[key], value);
+  const message = issue.message.replace(/^Invalid input: /, "");
+  return {
+    path: path
+      .map((key, at) => (typeof key === "number" ? `[${key}]` : `${at === 0 ? "" : "."}${String(key)}`))
+      .join(""),
+    key: String(path[0] ?? ""),
+    value: shown(found),
+    problem:
+      unknownKey === undefined
+        ? `${message.charAt(0).toLowerCase()}${message.slice(1)}`
+        : `there is no such option; use one of ${known.join(", ")}`,
+  };
+}
+
+function shown(value: unknown): string {
+  const json = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? "missing");
+  return json.length > MAX_SHOWN_CHARACTERS ? `${json.slice(0, MAX_SHOWN_CHARACTERS)}…` : json;
+}

@@ -1,0 +1,132 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { Registry } from "prom-client";
+import type { Registration, Unregistration } from "../discovery/registered.ts";
+import { KVEventSyncError } from "../errors.ts";
+import type { PrefixIndexer } from "../indexer/indexer.ts";
+import type { PodDirectory } from "../sync/status.ts";
+import { readQuery, readRegistration, readUnregistration } from "./bodies.ts";
+import { HttpError } from "./http-error.ts";
+import { describeApi } from "./openapi.ts";
+import { answerQuery } from "./query.ts";
+import { workerOf } from "./workers.ts";
+
+/** Whom pods register with; `RegisteredPods` is one. */
+export interface PodRegistry {
+  register(registration: Registration): void;
+  unregister(unregistration: Unregistration): boolean;
+}
+
+/** What the API stands on. */
+export interface ServerParts {
+  readonly directory: PodDirectory;
+  readonly indexer: PrefixIndexer;
+  /** Default none: `/register` and `/unregister` answer 503. */
+  readonly registered?: PodRegistry;
+  readonly registry: Registry;
+  readonly isReady: () => boolean;
+  /** Hears of errors that are ours. */
+  readonly onError?: (error: Error) => void;
+}
+
+/** As Dynamo's; a prompt of a million tokens fits. */
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
+
+/** Which methods a path takes, for those that come with another. */
+const METHODS: Readonly<Record<string, string>> = {
+  "/query": "POST",
+  "/register": "POST",
+  "/unregister": "POST",
+  "/workers": "GET",
+  "/metrics": "GET",
+  "/livez": "GET",
+  "/readyz": "GET",
+  "/health": "GET",
+  "/openapi.json": "GET",
+};
+
+/** The API without a socket: `app.request(…)` answers. */
+export function createApp(parts: ServerParts): OpenAPIHono {
+  const app = new OpenAPIHono();
+  const limit = bodyLimit({
+    maxSize: MAX_BODY_BYTES,
+    onError: () => {
+      throw new HttpError(413, `body exceeds ${MAX_BODY_BYTES} bytes; ask for a shorter prompt`);
+    },
+  });
+
+  app.post("/query", limit, async (c) => {
+    const { indexer, directory } = parts;
+    return c.json(answerQuery(readQuery(await bodyOf(c)), indexer, directory));
+  });
+  app.post("/register", limit, async (c) => {
+    registryOf(parts).register(readRegistration(await bodyOf(c)));
+    return c.json({ status: "ok" }, 201);
+  });
+  app.post("/unregister", limit, async (c) => {
+    const unregistration = readUnregistration(await bodyOf(c));
+    if (registryOf(parts).unregister(unregistration)) return c.json({ status: "ok" });
+    const { instanceId, modelName } = unregistration;
+    throw new HttpError(404, `instance_id is ${JSON.stringify(instanceId)}: not registered so for model ${modelName}`);
+  });
+  app.get("/workers", (c) => {
+    const { model_name: model, routing_group: group } = c.req.query();
+    const isWanted = ({ model_name, routing_group }: ReturnType<typeof workerOf>): boolean =>
+      (model === undefined || model_name === model) && (group === undefined || routing_group === group);
+    return c.json(parts.directory.pods().map(workerOf).filter(isWanted));
+  });
+  app.get("/metrics", async (c) =>
+    c.body(await parts.registry.metrics(), 200, { "content-type": parts.registry.contentType }),
+  );
+  app.get("/livez", (c) => c.text("ok\n"));
+  for (const path of ["/readyz", "/health"]) {
+    app.get(path, (c) => (parts.isReady() ? c.json({ status: "ok" }) : c.json({ status: "starting" }, 503)));
+  }
+  describeApi(app);
+  app.notFound((c) => refuse(c, notFound(c)));
+  app.onError((error, c) => refuse(c, toHttpError(error, parts)));
+  return app;
+}
+
+function registryOf({ registered }: ServerParts): PodRegistry {
+  if (registered !== undefined) return registered;
+  throw new HttpError(503, "registration is off here; pods come from elsewhere");
+}
+
+async function bodyOf(c: Context): Promise<unknown> {
+  const type = c.req.header("content-type") ?? "";
+  if (!/^application\/(json|[a-z.+-]+\+json)\b/i.test(type)) {
+    throw new HttpError(415, `content-type is "${type}": send JSON with the header "content-type: application/json"`);
+  }
+  const text = await c.req.text();
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new HttpError(400, `body of ${text.length} characters is no JSON: ${(error as Error).message}`);
+  }
+}
+
+function notFound(c: Context): HttpError {
+  const allowed = METHODS[c.req.path];
+  if (allowed === undefined) return new HttpError(404, `there is no ${c.req.path}; /openapi.json tells what there is`);
+  c.header("allow", allowed);
+  return new HttpError(405, `${c.req.path} takes ${allowed}, not ${c.req.method}`);
+}
+
+function toHttpError(error: Error, { onError }: ServerParts): HttpError | undefined {
+  if (error instanceof HttpError) return error;
+  if (error instanceof KVEventSyncError) {
+    if (error.code === "conflict") return new HttpError(409, error.message);
+    if (error.code === "too-many") return new HttpError(503, error.message);
+    if (error.code.startsWith("invalid-")) return new HttpError(400, error.message);
+  }
+  onError?.(error);
+  return undefined;
+}
+
+/** Our own faults are not explained to strangers. */
+function refuse(c: Context, error: HttpError | undefined): Response {
+  if (error === undefined) return c.json({ error: "internal error; the log tells more" }, 500);
+  return c.json({ error: error.message }, error.status);
+}

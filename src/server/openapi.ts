@@ -1,0 +1,124 @@
+import { createRequire } from "node:module";
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { bodySchemas } from "./bodies.ts";
+
+const { version } = createRequire(import.meta.url)("kv-event-sync/package.json") as { readonly version: string };
+
+const error = z.object({ error: z.string() }).openapi("Error");
+const status = z.object({ status: z.string() }).openapi("Status");
+const tokens = z.number().int().openapi({ description: "In tokens." });
+const streamStatus = z.enum(["connecting", "catching-up", "live", "partial"]).openapi("StreamStatus");
+
+const queryResponse = z
+  .object({
+    scores: z.record(z.string(), z.record(z.string(), tokens)),
+    frequencies: z
+      .array(z.number().int())
+      .openapi({ description: "Instances that hold the i-th block and all before it." }),
+    instances: z.record(
+      z.string(),
+      z.object({
+        longest_matched: tokens,
+        gpu: tokens,
+        cpu: tokens,
+        disk: tokens,
+        dp: z.record(z.string(), tokens),
+        streams: z.record(z.string(), streamStatus),
+      }),
+    ),
+  })
+  .openapi("QueryResponse");
+
+const listener = z.object({
+  endpoint: z.string(),
+  status: z.enum(["pending", "active", "failed"]),
+  last_error: z.string().optional(),
+  replay_endpoint: z.string().optional(),
+  stream: streamStatus,
+  first_sequence: z.number().int().nullable(),
+  last_sequence: z.number().int().nullable(),
+  idle_ms: z.number().int().nullable(),
+  batches: z.number().int(),
+  events: z.number().int(),
+  missed_batches: z.number().int(),
+  duplicate_batches: z.number().int(),
+  decode_errors: z.number().int(),
+  replays: z.number().int(),
+  replay_failures: z.number().int(),
+  restarts: z.number().int(),
+});
+
+const worker = z
+  .object({
+    instance_id: z.string(),
+    source: z.literal("zmq"),
+    status: z.enum(["pending", "active", "failed"]),
+    model_name: z.string(),
+    routing_group: z.string(),
+    block_size: z.number().int().nullable(),
+    endpoints: z.record(z.string(), z.string()),
+    listeners: z.record(z.string(), listener),
+  })
+  .openapi("Worker");
+
+const json = (schema: z.ZodType, description: string) => ({ description, content: { "application/json": { schema } } });
+const text = (description: string) => ({ description, content: { "text/plain": { schema: z.string() } } });
+const body = (schema: z.ZodType) => ({ body: { required: true, content: { "application/json": { schema } } } });
+const refused = (...codes: readonly number[]) =>
+  Object.fromEntries(codes.map((code) => [code, json(error, REASONS[code]!)]));
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: "The body cannot be used; the error names the field, its value and the remedy.",
+  404: "There is no such thing.",
+  409: "Registered already, or differently.",
+  413: "The body is too large.",
+  415: "The body is not announced as JSON.",
+  503: "Not now.",
+};
+
+/** Serves the description of the API at `/openapi.json`, from the schemas that check the bodies. */
+export function describeApi(app: OpenAPIHono): void {
+  for (const route of routes()) app.openAPIRegistry.registerPath(route);
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: { title: "kv-event-sync", version, description: "Which inference engine holds which KV-cache blocks." },
+  });
+}
+
+function routes(): Parameters<OpenAPIHono["openAPIRegistry"]["registerPath"]>[0][] {
+  const post = (path: string, summary: string, schema: z.ZodType, responses: object) =>
+    createRoute({
+      method: "post",
+      path,
+      summary,
+      request: body(schema),
+      responses: { ...responses, ...refused(400, 413, 415) },
+    });
+  const get = (path: string, summary: string, responses: object, query: z.ZodObject = z.object({})) =>
+    createRoute({ method: "get", path, summary, request: { query }, responses: { ...responses } });
+  const filter = z.object({ model_name: z.string().optional(), routing_group: z.string().optional() });
+  return [
+    post("/query", "Which instances hold how much of a prompt.", bodySchemas.query, {
+      200: json(queryResponse, "Best instance first."),
+      ...refused(404),
+    }),
+    post("/register", "Adds a rank of an instance.", bodySchemas.register, {
+      201: json(status, "Its stream is being opened."),
+      ...refused(409, 503),
+    }),
+    post("/unregister", "Removes an instance, or one rank of it.", bodySchemas.unregister, {
+      200: json(status, "Its blocks are gone from the index."),
+      ...refused(404, 503),
+    }),
+    get(
+      "/workers",
+      "The instances that are known.",
+      { 200: json(z.array(worker), "With the state of their streams.") },
+      filter,
+    ),
+    get("/metrics", "Prometheus metrics.", { 200: text("In Prometheus' text format.") }),
+    get("/livez", "Whether the process answers.", { 200: text("It does.") }),
+    get("/readyz", "Whether the pods of the start are known.", { 200: json(status, "They are."), ...refused(503) }),
+    get("/health", "As /readyz.", { 200: json(status, "They are."), ...refused(503) }),
+  ];
+}

@@ -1,0 +1,72 @@
+import type { PodMatch, PrefixIndexer } from "../indexer/indexer.ts";
+import type { PodDirectory, PodInfo, StreamStatus } from "../sync/status.ts";
+import type { QueryRequest } from "./bodies.ts";
+import { HttpError } from "./http-error.ts";
+
+/** How much of the prompt one instance holds. */
+export interface InstanceScore {
+  /** In tokens, on its best rank, whatever the tier. */
+  readonly longest_matched: number;
+  /** In tokens, on its best rank; each tier with those before it. */
+  readonly gpu: number;
+  readonly cpu: number;
+  readonly disk: number;
+  /** In tokens on the GPU, by rank. */
+  readonly dp: Readonly<Record<string, number>>;
+  /** How far each rank's picture can be trusted: not in Dynamo's answer. */
+  readonly streams: Readonly<Record<string, StreamStatus>>;
+}
+
+/** Dynamo's answer (`services/indexer/server.rs`). */
+export interface QueryResponse {
+  /** In tokens on the GPU, by instance and rank. */
+  readonly scores: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** How many instances hold the prompt's i-th block, and all before it. Each counts in blocks of its own size. */
+  readonly frequencies: readonly number[];
+  /** Those that hold anything of the prompt, best first. */
+  readonly instances: Readonly<Record<string, InstanceScore>>;
+}
+
+/** Asks the index. Throws HttpError 404 for a model that no known instance of the group serves. */
+export function answerQuery(request: QueryRequest, indexer: PrefixIndexer, directory: PodDirectory): QueryResponse {
+  const { tokens, model, routingGroup, lora, cacheSalt, extraKeys } = request;
+  const pods = new Map<string, PodInfo>();
+  for (const info of directory.pods()) {
+    if (info.pod.modelName === model && info.pod.routingGroup === routingGroup) pods.set(info.pod.key, info);
+  }
+  if (pods.size === 0) {
+    throw new HttpError(
+      404,
+      `model_name is ${JSON.stringify(model)}: no instance of routing_group "${routingGroup}" serves it`,
+    );
+  }
+  const identity = { ...(cacheSalt !== null && { cacheSalt }), ...(extraKeys !== null && { extraKeys }) };
+  const matches = indexer.matchPrefix(model, lora, tokens, new Set(pods.keys()), identity);
+  const instances = matches.map((match): [string, InstanceScore] => [match.pod, scoreOf(match, pods.get(match.pod))]);
+  return {
+    scores: Object.fromEntries(instances.map(([pod, { dp }]) => [pod, dp])),
+    frequencies: frequenciesOf(matches),
+    instances: Object.fromEntries(instances),
+  };
+}
+
+function scoreOf({ blockSize, matchedTokens, ranks }: PodMatch, info: PodInfo | undefined): InstanceScore {
+  const best = (blocks: readonly number[]): number => Math.max(0, ...blocks) * blockSize;
+  return {
+    longest_matched: matchedTokens,
+    gpu: best(ranks.map(({ gpuBlocks }) => gpuBlocks)),
+    cpu: best(ranks.map(({ cpuBlocks }) => cpuBlocks)),
+    disk: best(ranks.map(({ diskBlocks }) => diskBlocks)),
+    dp: Object.fromEntries(ranks.map(({ rank, gpuBlocks }) => [rank, gpuBlocks * blockSize])),
+    streams: Object.fromEntries((info?.streams ?? []).map(({ rank, status }) => [rank, status])),
+  };
+}
+
+function frequenciesOf(matches: readonly PodMatch[]): number[] {
+  const longest = Math.max(0, ...matches.map(({ matchedBlocks }) => matchedBlocks));
+  const frequencies = new Array<number>(longest).fill(0);
+  for (const { matchedBlocks } of matches) {
+    for (let block = 0; block < matchedBlocks; block++) frequencies[block]!++;
+  }
+  return frequencies;
+}

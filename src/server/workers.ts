@@ -1,0 +1,79 @@
+import type { PodInfo, StreamInfo, StreamStatus } from "../sync/status.ts";
+
+/**
+ * Dynamo's states. `pending`: not connected yet, and nothing is wrong; `active`: connected; `failed`: the last attempt
+ * failed, with `last_error`, and is repeated. `paused` does not occur here.
+ */
+export type WorkerStatus = "pending" | "active" | "failed";
+
+/** One rank of a worker. Beside Dynamo's first three fields, what its stream says. */
+export interface WorkerListener {
+  readonly endpoint: string;
+  readonly status: WorkerStatus;
+  readonly last_error?: string;
+  readonly replay_endpoint?: string;
+  readonly stream: StreamStatus;
+  readonly first_sequence: number | null;
+  readonly last_sequence: number | null;
+  readonly idle_ms: number | null;
+  readonly batches: number;
+  readonly events: number;
+  readonly missed_batches: number;
+  readonly duplicate_batches: number;
+  readonly decode_errors: number;
+  readonly replays: number;
+  readonly replay_failures: number;
+  readonly restarts: number;
+}
+
+/** An instance as Dynamo's `GET /workers` lists it. */
+export interface Worker {
+  readonly instance_id: string;
+  readonly source: "zmq";
+  /** `active` if one of its ranks is, else `failed` if one has. */
+  readonly status: WorkerStatus;
+  readonly model_name: string;
+  readonly routing_group: string;
+  readonly block_size: number | null;
+  /** By rank. */
+  readonly endpoints: Readonly<Record<string, string>>;
+  readonly listeners: Readonly<Record<string, WorkerListener>>;
+}
+
+export function workerOf({ pod, streams }: PodInfo): Worker {
+  const listeners = streams.map((stream): [number, WorkerListener] => [stream.rank, listenerOf(stream)]);
+  const statuses = listeners.map(([, { status }]) => status);
+  return {
+    instance_id: pod.key,
+    source: "zmq",
+    status: statuses.includes("active") ? "active" : statuses.includes("failed") ? "failed" : "pending",
+    model_name: pod.modelName,
+    routing_group: pod.routingGroup,
+    block_size: pod.blockSize ?? null,
+    endpoints: Object.fromEntries(pod.ranks.map(({ rank, endpoint }) => [rank, endpoint])),
+    listeners: Object.fromEntries(listeners),
+  };
+}
+
+function listenerOf(stream: StreamInfo): WorkerListener {
+  const { connection, endpoint, replayEndpoint } = stream;
+  const cause = connection !== undefined && "cause" in connection ? connection.cause : undefined;
+  return {
+    endpoint,
+    status: connection?.status === "ready" ? "active" : cause === undefined ? "pending" : "failed",
+    ...(cause !== undefined && { last_error: cause.message }),
+    ...(replayEndpoint !== undefined && { replay_endpoint: replayEndpoint }),
+    stream: stream.status,
+    first_sequence: stream.firstSequence,
+    last_sequence: stream.lastSequence,
+    idle_ms: stream.idleMs === null ? null : Math.round(stream.idleMs),
+    batches: stream.batches,
+    events: stream.events,
+    missed_batches: stream.missedBatches,
+    duplicate_batches: stream.duplicateBatches,
+    decode_errors: stream.decodeErrors,
+    replays: stream.replays,
+    replay_failures: stream.replayFailures,
+    restarts: stream.restarts,
+  };
+}
