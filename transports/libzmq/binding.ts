@@ -39,7 +39,6 @@ export class Binding {
       throw bindError(text, error);
     }
     this.endpoint = connectableEndpoint(this.#link.native.lastEndpoint ?? text);
-    this.#link.isBound = true;
     this.#link.connectionId = host.nextConnectionId();
     host.attach(this.#link);
   }
@@ -62,6 +61,7 @@ export class Binding {
         this.#host.notify(this.endpoint, { status: "handshaking" });
         break;
       case "handshake":
+        this.#link.readyPeers += 1;
         this.#link.connectionId = this.#host.nextConnectionId();
         this.#host.notify(this.endpoint, { status: "ready", connectionId: this.#link.connectionId });
         if (!this.#isClosed) this.#host.welcome(this.#link);
@@ -81,6 +81,10 @@ export class Binding {
 
   #gone(): void {
     this.#link.peers -= 1;
+    // It was ready, unless libzmq has just complained of a handshake.
+    if (this.#fault === null || this.#link.peers === 0) {
+      this.#link.readyPeers = Math.min(this.#link.peers, Math.max(this.#link.readyPeers - 1, 0));
+    }
     const fault = this.#fault;
     this.#fault = null;
     const cause = fault === null ? disconnectError(this.endpoint, "traffic") : faultError(this.endpoint, fault);

@@ -26,6 +26,9 @@ const STUBBORN: ReadonlySet<TransportErrorCode> = new Set([
 /** libzmq announces its own next attempt right after a disconnection, or there will be none: it found a fault. */
 const ANNOUNCED_IN_MS = 100;
 
+/** libzmq counts the time for a handshake from a moment before we hear that it began. */
+const EARLY = 0.9;
+
 /**
  * Connects, and connects again, until it is stopped. Every attempt is a new socket of libzmq: its own way to come back
  * gives up for ever after a fault (libzmq#4196), forgets its back-off (libzmq#883) and does not tell old messages from
@@ -125,6 +128,7 @@ export class Dialer {
     const link = this.#link!;
     link.connectionId = this.#host.nextConnectionId();
     link.peers = 1;
+    link.readyPeers = 1;
     this.#enter("ready");
     this.#host.notify(this.#text, { status: "ready", connectionId: link.connectionId });
     // The listener may have closed the socket.
@@ -142,7 +146,7 @@ export class Dialer {
     if (this.#fault !== null) return faultError(this.#text, this.#fault);
     const { handshakeTimeoutMs } = this.#host.options;
     if (this.#phase === "ready") return disconnectError(this.#text, "traffic");
-    if (durationMs >= handshakeTimeoutMs) return handshakeTimeoutError(this.#text, handshakeTimeoutMs);
+    if (durationMs >= handshakeTimeoutMs * EARLY) return handshakeTimeoutError(this.#text, handshakeTimeoutMs);
     return disconnectError(this.#text, "handshake");
   }
 

@@ -16,8 +16,8 @@ export class Link<S extends NativeSocket = NativeSocket> {
   connectionId = 0;
   /** Connections that are accepted or made. */
   peers = 0;
-  /** Peers come in here; their handshakes are told apart from their messages. */
-  isBound = false;
+  /** Those of them whose handshake is over, as far as we have heard. */
+  readyPeers = 0;
   /** Receives, and nothing has come: what libzmq has got until now was taken. */
   isIdle = false;
   readonly #clock: Clock;

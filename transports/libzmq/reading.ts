@@ -5,6 +5,9 @@ import type { NativeReader } from "./load.ts";
 /** Most messages taken at a time, so that the many links of one socket take turns. */
 const BATCH_MESSAGES = 256;
 
+/** A message was seen to come one turn before its peer's handshake. */
+const HANDSHAKE_TURNS = 8;
+
 /** Once without anything new since the loop looked at all of its sockets. */
 const QUIET_TURNS = 2;
 
@@ -25,8 +28,8 @@ export async function readLink(link: Link<NativeReader>, reader: Reader): Promis
     const first = await native.receive().catch(() => null);
     link.isIdle = false;
     if (first === null) return;
-    // A peer's handshake is told over another socket, which has its turn first.
-    if (link.isBound) await turn();
+    // This may be of a peer whose handshake we have not heard of: that is told over another socket, and takes its time.
+    for (let i = 0; i < HANDSHAKE_TURNS && link.readyPeers < link.peers; i += 1) await turn();
     const messages = [first, ...(await readMore(native))];
     reader.take(link, messages);
     if (messages.length >= BATCH_MESSAGES) await turn();
