@@ -4,6 +4,7 @@ import { ConfigurationError } from "../errors.ts";
 import type { TransportName } from "../options.ts";
 import { type Simulation, type SimulationOptions, startSimulation } from "../simulator/index.ts";
 import { StopSignal } from "./stop-signal.ts";
+import { formatTable } from "./table.ts";
 
 interface Flags extends Omit<SimulationOptions, "transport" | "workload" | "clock"> {
   readonly transport?: TransportName;
@@ -79,17 +80,7 @@ function endpointTable({ pods }: Simulation): string {
   const rows = pods.flatMap((pod) =>
     pod.ranks.map(({ rank, endpoint, replayEndpoint = "-" }) => [pod.key, String(rank), endpoint, replayEndpoint]),
   );
-  const table = [["ENGINE", "RANK", "EVENTS", "REPLAY"], ...rows];
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
-  return table
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column]!))
-          .join("  ")
-          .trimEnd()}\n`,
-    )
-    .join("");
+  return formatTable([["ENGINE", "RANK", "EVENTS", "REPLAY"], ...rows]);
 }
 
 /** One line for each block: whose it is, and all tokens up to its end. */
