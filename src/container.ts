@@ -13,6 +13,7 @@ import { SyncPrefixHashTable } from "./indexer/sync-prefix-hash-table.ts";
 import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import type { TransportName } from "./options.ts";
+import { Readiness } from "./readiness.ts";
 import { Store } from "./store.ts";
 import { KVEventManager } from "./sync/manager.ts";
 import type { StreamOptions } from "./sync/options.ts";
@@ -54,6 +55,7 @@ const DISCOVERIES = token<readonly Discovery[]>("discoveries");
 const INDEXER = token<PrefixIndexer>("indexer");
 const REGISTRY = token<Registry>("registry");
 const METRICS = token<Metrics>("metrics");
+const READINESS = token<Readiness>("readiness");
 const MANAGER = token<KVEventManager>("manager");
 const STORE = token<Store>("store");
 
@@ -107,7 +109,9 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
 
   provide(TRANSPORT, () => transport);
   provide(CLOCK, () => options.clock ?? systemClock);
-  provide(REGISTERED, () => new RegisteredPods());
+  const isTaken = (modelName: string, instanceId: string): boolean =>
+    pods.some((pod) => pod.modelName === modelName && pod.key === instanceId);
+  provide(REGISTERED, () => new RegisteredPods({ isTaken }));
   provide(DISCOVERIES, (parts) => [staticPods(pods), parts.resolve(REGISTERED), ...(options.discoveries ?? [])]);
   provide(INDEXER, (parts) => new SyncPrefixHashTable({ clock: parts.resolve(CLOCK), ...options.index }));
   provide(REGISTRY, () => options.registry ?? new Registry());
@@ -117,6 +121,7 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
       processMetrics: options.processMetrics ?? false,
     }),
   );
+  provide(READINESS, () => new Readiness());
   provide(
     MANAGER,
     (parts) =>
@@ -124,7 +129,7 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
         transport: parts.resolve(TRANSPORT),
         indexer: parts.resolve(INDEXER),
         discoveries: parts.resolve(DISCOVERIES),
-        observers: [parts.resolve(METRICS), ...(options.observers ?? [])],
+        observers: [parts.resolve(METRICS), parts.resolve(READINESS), ...(options.observers ?? [])],
         clock: parts.resolve(CLOCK),
         options: options.streams ?? {},
       }),
@@ -137,6 +142,7 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
         indexer: parts.resolve(INDEXER),
         manager: parts.resolve(MANAGER),
         registered: parts.resolve(REGISTERED),
+        readiness: parts.resolve(READINESS),
         metrics: parts.resolve(METRICS),
         registry: parts.resolve(REGISTRY),
       }),

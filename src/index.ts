@@ -9,6 +9,7 @@
  *   endpoints: [{ endpoint: "tcp://10.0.0.1:5557", replayEndpoint: "tcp://10.0.0.1:5558", model: "llama" }],
  * });
  * await store.initKVEventSync();
+ * await store.whenReady();
  * store.getSyncPrefixIndexer()?.matchPrefix("llama", -1, tokens);
  * ```
  */

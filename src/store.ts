@@ -2,6 +2,7 @@ import type { Registry } from "prom-client";
 import type { RegisteredPods } from "./discovery/registered.ts";
 import type { PrefixIndexer } from "./indexer/indexer.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Readiness } from "./readiness.ts";
 import type { KVEventManager } from "./sync/manager.ts";
 import type { PodInfo } from "./sync/status.ts";
 import type { Transport } from "./transport.ts";
@@ -12,6 +13,8 @@ export interface StoreParts {
   readonly indexer: PrefixIndexer;
   readonly manager: KVEventManager;
   readonly registered: RegisteredPods;
+  /** One of the manager's observers. */
+  readonly readiness: Readiness;
   readonly metrics: Metrics;
   readonly registry: Registry;
 }
@@ -22,7 +25,7 @@ export interface StoreParts {
  */
 export class Store implements AsyncDisposable {
   readonly #parts: StoreParts;
-  #isReady = false;
+  #isOpen = false;
   #closing: Promise<void> | null = null;
 
   constructor(parts: StoreParts) {
@@ -44,9 +47,9 @@ export class Store implements AsyncDisposable {
     return this.#parts.indexer;
   }
 
-  /** Whether the pods of the start have been announced, and nothing is closed. */
+  /** Whether each pod of the start has been caught up with, or cannot be reached; then true until `close()`. */
   get isReady(): boolean {
-    return this.#isReady;
+    return this.#parts.readiness.isReady;
   }
 
   /**
@@ -55,12 +58,23 @@ export class Store implements AsyncDisposable {
    */
   async initKVEventSync(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     await this.#parts.manager.start(options);
-    this.#isReady = this.#closing === null;
+    if (this.#closing !== null) return;
+    this.#isOpen = true;
+    this.#parts.readiness.started();
+  }
+
+  /**
+   * Resolves when `isReady`: before, the index knows less than the engines hold. It takes no longer than an engine's
+   * replay, or the time-outs of an engine that does not answer. Rejects with the signal's reason, and with
+   * KVEventSyncError `closed`.
+   */
+  whenReady(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return this.#parts.readiness.whenReady(options.signal);
   }
 
   /** The index, to ask; `undefined` before `initKVEventSync()` is done and after `close()`. */
   getSyncPrefixIndexer(): PrefixIndexer | undefined {
-    return this.#isReady ? this.#parts.indexer : undefined;
+    return this.#isOpen ? this.#parts.indexer : undefined;
   }
 
   /** The pods that are known, with the state of their streams. */
@@ -79,7 +93,8 @@ export class Store implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#isReady = false;
+    this.#isOpen = false;
+    this.#parts.readiness.close();
     try {
       await this.#parts.manager.stop();
     } finally {

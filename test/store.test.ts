@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createStore, createTransport } from "../src/container.ts";
 import { ConfigurationError } from "../src/errors.ts";
+import type { SyncPrefixHashTable } from "../src/indexer/sync-prefix-hash-table.ts";
 import type { TransportName } from "../src/options.ts";
 import type { Store } from "../src/store.ts";
 import { memory } from "../transports/memory/index.ts";
 import { zmtp } from "../transports/zmtp/index.ts";
-import { chat, engine, PipelineWatch } from "./support/pipeline.ts";
+import { assertExact, chat, engine, PipelineWatch } from "./support/pipeline.ts";
 
 const limit = { timeout: 30_000 };
 
@@ -51,7 +52,7 @@ test("two stores in one process have nothing in common", limit, async (context) 
     [["a"], ["b"]],
   );
   await a.close();
-  assert.ok(b.isReady);
+  await b.whenReady();
   assert.equal(b.pods().length, 1);
 });
 
@@ -68,6 +69,38 @@ test("pods that register are followed like those of the options", limit, async (
   await watch.until(() => store.pods()[0]?.streams[0]?.lastSequence === pod.nextSequence() - 1);
   store.registered.unregister({ instanceId: "i", modelName: "m" });
   assert.equal(store.indexer.stats().holders, 0);
+});
+
+test(
+  "a store is ready when it holds what its engines hold, and the others cannot be reached",
+  limit,
+  async (context) => {
+    const transport = memory();
+    const pod = await engine(transport, "ns/a");
+    context.after(() => pod.stop());
+    chat(pod, 6);
+    const [{ endpoint, replayEndpoint } = { endpoint: "", replayEndpoint: "" }] = pod.ranks;
+    const endpoints = [
+      { endpoint, replayEndpoint: replayEndpoint!, model: "m", name: "ns/a" },
+      { endpoint: "tcp://127.0.0.1:1", model: "m" },
+    ];
+    await using store = await createStore({ transport, endpoints });
+    await store.initKVEventSync();
+    assert.ok(!store.isReady);
+    await store.whenReady();
+    assertExact({ indexer: store.indexer as SyncPrefixHashTable }, pod);
+    assert.ok(store.isReady);
+  },
+);
+
+test("a pod of the options cannot be registered again", limit, async () => {
+  const endpoint = "tcp://127.0.0.1:1";
+  await using store = await createStore({ transport: memory(), endpoints: [{ endpoint, model: "m", name: "a" }] });
+  await store.initKVEventSync();
+  const registration = { instanceId: "a", modelName: "m", endpoint };
+  assert.throws(() => store.registered.register(registration), { code: "conflict", message: /known from elsewhere/ });
+  store.registered.register({ ...registration, modelName: "n" });
+  assert.equal(store.pods().length, 2);
 });
 
 test("a store that is not started leaves nothing, and one that is closed does not start", async () => {

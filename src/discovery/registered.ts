@@ -34,6 +34,8 @@ export interface Unregistration {
 export interface RegisteredPodsOptions {
   /** Ranks of all instances together. @default 10_000 // ten for each of a thousand pods; who asks for more is broken */
   readonly maxRanks?: number;
+  /** Whether a pod of this model and name comes from elsewhere: two sources must not move one pod. @default none does */
+  readonly isTaken?: (modelName: string, instanceId: string) => boolean;
 }
 
 const MAX_NAME_CHARACTERS = 512;
@@ -42,6 +44,7 @@ const MAX_RANK = 65_535;
 /** Pods that are added and removed at run time. Known ones are announced when it starts. */
 export class RegisteredPods implements Discovery {
   readonly #maxRanks: number;
+  readonly #isTaken: (modelName: string, instanceId: string) => boolean;
   readonly #pods = new Map<string, Pod>();
   #listener: PodListener | null = null;
   #ranks = 0;
@@ -49,6 +52,7 @@ export class RegisteredPods implements Discovery {
   /** Throws ConfigurationError `invalid-option`. */
   constructor(options: RegisteredPodsOptions = {}) {
     this.#maxRanks = options.maxRanks ?? 10_000;
+    this.#isTaken = options.isTaken ?? (() => false);
     if (!Number.isSafeInteger(this.#maxRanks) || this.#maxRanks < 1) {
       throw new ConfigurationError("invalid-option", `maxRanks is ${this.#maxRanks}: use a whole number from 1`);
     }
@@ -67,7 +71,8 @@ export class RegisteredPods implements Discovery {
    * Adds a rank to its instance's pod, or the pod with it.
    *
    * @throws KVEventSyncError `invalid-endpoint`, `invalid-registration`; `conflict` where the rank is registered already,
-   *   or the instance with another block size, group, topic or adapter; `too-many` above `maxRanks`.
+   *   or the instance with another block size, group, topic or adapter, or known from elsewhere; `too-many` above
+   *   `maxRanks`.
    */
   register(registration: Registration): void {
     const rank = rankOf(registration);
@@ -80,6 +85,9 @@ export class RegisteredPods implements Discovery {
       );
     }
     const pod = known === undefined ? podOf(registration, rank) : extended(known, registration, rank);
+    if (this.#isTaken(pod.modelName, pod.key)) {
+      throw conflict(pod, "is known from elsewhere, such as the options; choose another instance_id");
+    }
     this.#pods.set(key, pod);
     this.#ranks++;
     if (known === undefined) this.#listener?.onPodAdd(pod);

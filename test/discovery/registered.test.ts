@@ -82,3 +82,13 @@ test("registrations are bounded, and room is made by unregistering", () => {
   registered.register({ ...first, instanceId: "j" });
   assert.throws(() => new RegisteredPods({ maxRanks: 0 }), ConfigurationError);
 });
+
+test("an instance that is known from elsewhere cannot be registered, but under another model", () => {
+  const registered = new RegisteredPods({ isTaken: (model, instance) => model === "m" && instance === "i" });
+  assert.throws(
+    () => registered.register(first),
+    refuses("conflict", /instance i of model m: is known from elsewhere/),
+  );
+  assert.ok(!registered.unregister({ instanceId: "i", modelName: "m" }));
+  registered.register({ ...first, modelName: "n" });
+});
