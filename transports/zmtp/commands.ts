@@ -22,8 +22,14 @@ export function commandBody(name: string, data: Uint8Array): Uint8Array {
   return body;
 }
 
+/** What the PLAIN server of libzmq 4.3 sends for `\x05ERROR`: C reads `\x5E` where `\x5` and `E` were meant. */
+const MISSPELT_ERROR = Buffer.from("^RROR", "latin1");
+
 /** Reads a command's body; `data` is a view into it. Throws `protocol`. */
 export function parseCommand(body: Uint8Array): Command {
+  if (MISSPELT_ERROR.equals(body.subarray(0, MISSPELT_ERROR.length))) {
+    return { name: "ERROR", data: body.subarray(MISSPELT_ERROR.length) };
+  }
   const length = body[0];
   if (length === undefined || length === 0 || 1 + length > body.length) {
     throw new TransportError("protocol", `malformed command of ${body.length} bytes`);

@@ -90,6 +90,11 @@ for (const [what, authenticate] of [
   });
 }
 
+test("plain: libzmq's misspelt ERROR is understood", () => {
+  const step = client().push(Buffer.concat([plainGreeting, Buffer.from("\x04\x09^RROR\x03400", "latin1")]));
+  assertFailed(step, "authentication", /the peer does not accept us: "400"/);
+});
+
 for (const [what, data] of [
   ["nothing in it", ""],
   ["no password", "\x02ab"],
