@@ -5,7 +5,7 @@ import { renderRoute } from "../demo/route.ts";
 import { type DemoOutcome, type DemoParts, type DemoPipeline, runDemo } from "../demo/run.ts";
 import { Screen } from "../demo/screen.ts";
 import { type Line, printLine } from "../demo/text.ts";
-import { describeDifference } from "../demo/verdict.ts";
+import { describeDifference, exitCodeOf } from "../demo/verdict.ts";
 import { type DemoFrame, renderFrame, renderHappening, renderTable } from "../demo/view.ts";
 import { ConfigurationError, KVEventSyncError } from "../errors.ts";
 import type { Transport } from "../transport.ts";
@@ -69,7 +69,7 @@ async function demonstrate(flags: DemoFlags): Promise<number> {
     });
     display.end(outcome);
     if (flags.json) process.stdout.write(`${JSON.stringify(resultOf(outcome))}\n`);
-    return outcome.verdict.isGood ? 0 : 1;
+    return exitCodeOf(outcome.verdict);
   } catch (error) {
     display.end(null);
     if (!controller.signal.aborted) throw error;
@@ -86,7 +86,8 @@ async function openPipeline(
   const store = await createStore({ transport, endpoints, observers: [observer] });
   await store.initKVEventSync();
   const indexer = store.getSyncPrefixIndexer();
-  if (indexer === undefined) throw new KVEventSyncError("closed", "demo: the store closed while it started");
+  if (indexer === undefined)
+    throw new KVEventSyncError("closed", "demo: the store closed while it started; run it again");
   return { directory: store, indexer, [Symbol.asyncDispose]: () => store.close() };
 }
 

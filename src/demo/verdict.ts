@@ -28,6 +28,11 @@ export interface Verdict {
   readonly text: string;
 }
 
+/** Of the process that ran the demo. */
+export function exitCodeOf({ isGood }: Verdict): 0 | 1 {
+  return isGood ? 0 : 1;
+}
+
 /** What ought to have happened. */
 export interface Expectation {
   /** Of engines, in place. */

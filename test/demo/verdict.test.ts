@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type DemoSummary, describeDifference, verdictOf } from "../../src/demo/verdict.ts";
+import { type DemoSummary, describeDifference, exitCodeOf, verdictOf } from "../../src/demo/verdict.ts";
 
 const GOOD: DemoSummary = {
   engines: 3,
@@ -15,15 +15,18 @@ const GOOD: DemoSummary = {
   seconds: 12.5,
 };
 
-test("no difference and every restart seen is good", () => {
-  assert.deepEqual(verdictOf(GOOD, { restarts: 1 }, []), {
+test("no difference and every restart seen is good, with exit code 0", () => {
+  const verdict = verdictOf(GOOD, { restarts: 1 }, []);
+  assert.equal(exitCodeOf(verdict), 0);
+  assert.deepEqual(verdict, {
     isGood: true,
     text: "OK: all 1500 blocks agree, after 1 restart, 20 lost batches and 5 replays",
   });
 });
 
-test("any difference is bad", () => {
+test("any difference is bad, and makes the exit code 1", () => {
   const verdict = verdictOf({ ...GOOD, divergence: 1 }, { restarts: 1 }, []);
+  assert.equal(exitCodeOf(verdict), 1);
   assert.deepEqual(verdict, { isGood: false, text: "FAILED: 1 of 1500 blocks differ between index and engines" });
 });
 
