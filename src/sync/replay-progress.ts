@@ -37,7 +37,7 @@ export class ReplayProgress {
   hasMetLive = false;
   /** Whether the one before it, for the same purpose, began after the batch that it was asked to begin with. */
   wasUnidentified = false;
-  /** Whether the one that ended last brought all that it was wanted for. */
+  /** Whether the one that ended last did what it was wanted for. */
   wasComplete = true;
 
   get request(): ReplayRequest | null {
@@ -56,6 +56,7 @@ export class ReplayProgress {
 
   /** Wants a replay, instead of any other. */
   ask(purpose: ReplayPurpose, from: number): void {
+    if (this.#request !== null) this.wasComplete = false;
     this.#tries = 0;
     this.wasUnidentified = false;
     this.hasMetLive = false;
@@ -66,6 +67,7 @@ export class ReplayProgress {
   askAgain(from: number): boolean {
     if (this.#request === null) return false;
     this.wasUnidentified = this.isAnswered && !this.isIdentified;
+    this.wasComplete = false;
     this.#tries++;
     if (this.#tries >= MAX_TRIES) return false;
     this.#renew(this.#request.purpose, from);

@@ -119,7 +119,7 @@ export class ReplayRunner {
   #over({ request, replay, startedMs }: Running): void {
     this.#running = null;
     this.#dispose(replay);
-    const succeeded = this.#sequencer.request === null && this.#sequencer.wasReplayComplete;
+    const succeeded = this.#sequencer.wasReplayComplete;
     this.#counters.replayEnded(succeeded, (this.#parts.clock.now() - startedMs) / 1_000);
     if (succeeded) {
       this.#retryMs = this.#parts.options.replayRetryMinMs;

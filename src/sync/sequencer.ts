@@ -89,7 +89,7 @@ export class Sequencer {
     return this.#replay.request;
   }
 
-  /** Whether the replay that ended last brought all that it was wanted for. */
+  /** Whether the replay that ended last did what it was wanted for. */
   get wasReplayComplete(): boolean {
     return this.#replay.wasComplete;
   }
@@ -357,6 +357,8 @@ export class Sequencer {
     this.#sink.restarted();
     this.#forget("restart");
     this.#highest = null;
+    // To tell this was what the replay was wanted for.
+    this.#finish(true);
     this.#ask("start");
   }
 

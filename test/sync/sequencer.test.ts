@@ -141,6 +141,7 @@ test("a hole within a replay is asked for again, from the last batch before it",
   live("a", 9);
   replay("a", 0, 1, 4, 5, 8);
   end("silence");
+  assert.ok(!sequencer.wasReplayComplete);
   assert.deepEqual(sequencer.request, { id: 3, purpose: "fill", from: 1 });
   replay("a", 1, 2, 5);
   end("silence");
@@ -254,6 +255,7 @@ test("after a new connection another process is recognised by what it published 
   sequencer.live(2, 4, payload("b", 4));
   replay("b", 3);
   assert.deepEqual(sequencer.request, { id: 3, purpose: "start", from: 0 });
+  assert.ok(sequencer.wasReplayComplete, "the first replay has told what it was asked");
   replay("b", 0, 1, 2, 3);
   assert.deepEqual(news(), ["restarted", "purge restart", "b0", "b1", "b2", "b3", "b4"]);
 });
