@@ -12,7 +12,7 @@ import type { PrefixIndexer } from "./indexer/indexer.ts";
 import { SyncPrefixHashTable } from "./indexer/sync-prefix-hash-table.ts";
 import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import type { TransportName } from "./options.ts";
+import { defaultTransport, type TransportName } from "./options.ts";
 import { Readiness } from "./readiness.ts";
 import { Store } from "./store.ts";
 import { KVEventManager } from "./sync/manager.ts";
@@ -24,7 +24,7 @@ export { generateCurveKeys } from "../transports/zmtp/index.ts";
 
 /** What a store is made from; all of it has a default. */
 export interface StoreOptions {
-  /** By name, or one of your own. Default `zmtp`. */
+  /** By name, or one of your own. Default what the environment variable `KV_TRANSPORT` names, else `zmtp`. */
   readonly transport?: TransportName | Transport;
   /** Engines that are known beforehand. */
   readonly endpoints?: readonly StaticEndpoint[];
@@ -95,7 +95,7 @@ export async function createTransport(name: TransportName): Promise<Transport> {
  * @throws ConfigurationError `invalid-option`, KVEventSyncError `invalid-endpoint`, and as `createTransport`.
  */
 export async function createStore(options: StoreOptions = {}): Promise<Store> {
-  const { transport = "zmtp" } = options;
+  const { transport = defaultTransport() } = options;
   const made = typeof transport === "string" ? await createTransport(transport) : transport;
   return compose(made, options).resolve(STORE);
 }

@@ -64,37 +64,53 @@ type Values = z.output<typeof schema>;
 export interface OptionSource {
   readonly values: Readonly<Record<string, unknown>>;
   readonly originOf: (option: string) => string;
+  /** How a text should look that could not be read and stands among the values as it was given. */
+  readonly formOf?: (option: string) => string | undefined;
 }
 
-interface Variable {
-  readonly option: keyof Values;
+/** What a variable's text means; `read` gives `undefined` for one of another form. */
+interface Reader {
+  readonly form: string;
   readonly read: (text: string) => unknown;
 }
 
-const asText = (value: string): unknown => value;
-const asNumber = (value: string): unknown => (value.trim() === "" ? value : Number(value));
-const asDuration = (value: string): unknown => durationMs(value) ?? value;
-const asMinutes = (value: string): unknown => Number(value) * 60_000;
-const asEndpoints = (value: string): unknown =>
-  value
-    .split(",")
-    .map((endpoint) => ({ endpoint: endpoint.trim() }))
-    .filter(({ endpoint }) => endpoint !== "");
+interface Variable extends Reader {
+  readonly option: keyof Values;
+}
+
+const TEXT: Reader = { form: "text", read: (value) => value };
+const NUMBER: Reader = { form: "a number", read: numberOf };
+const DURATION: Reader = { form: "a duration such as 500ms, 5s or 1m30s", read: durationMs };
+const MINUTES: Reader = {
+  form: "a number of minutes",
+  read: (value) => {
+    const minutes = numberOf(value);
+    return minutes === undefined ? undefined : minutes * 60_000;
+  },
+};
+const ENDPOINTS: Reader = {
+  form: "endpoints with commas between",
+  read: (value) =>
+    value
+      .split(",")
+      .map((endpoint) => ({ endpoint: endpoint.trim() }))
+      .filter(({ endpoint }) => endpoint !== ""),
+};
 
 /** Environment variables; the AIBRIX_ ones as the AIBrix gateway has them. Where two name one option, the later wins. */
 const VARIABLES: Readonly<Record<string, Variable>> = {
-  KV_TRANSPORT: { option: "transport", read: asText },
-  KV_HOST: { option: "host", read: asText },
-  KV_PORT: { option: "port", read: asNumber },
-  KV_MODEL: { option: "model", read: asText },
-  KV_LOG_LEVEL: { option: "logLevel", read: asText },
-  AIBRIX_PREFIX_CACHE_KV_EVENT_SUBSCRIBE_ADDRS: { option: "endpoints", read: asEndpoints },
-  AIBRIX_PREFIX_CACHE_BLOCK_SIZE: { option: "blockSize", read: asNumber },
-  AIBRIX_ZMQ_REPLAY_TIMEOUT: { option: "replayTimeoutMs", read: asDuration },
-  AIBRIX_ZMQ_RECONNECT_INTERVAL: { option: "replayRetryMinMs", read: asDuration },
-  AIBRIX_SYNC_MAX_CONTEXTS: { option: "maxContexts", read: asNumber },
-  AIBRIX_SYNC_MAX_PREFIXES_PER_CONTEXT: { option: "maxPrefixesPerContext", read: asNumber },
-  AIBRIX_SYNC_EVICTION_DURATION_MINUTES: { option: "entryTtlMs", read: asMinutes },
+  KV_TRANSPORT: { option: "transport", ...TEXT },
+  KV_HOST: { option: "host", ...TEXT },
+  KV_PORT: { option: "port", ...NUMBER },
+  KV_MODEL: { option: "model", ...TEXT },
+  KV_LOG_LEVEL: { option: "logLevel", ...TEXT },
+  AIBRIX_PREFIX_CACHE_KV_EVENT_SUBSCRIBE_ADDRS: { option: "endpoints", ...ENDPOINTS },
+  AIBRIX_PREFIX_CACHE_BLOCK_SIZE: { option: "blockSize", ...NUMBER },
+  AIBRIX_ZMQ_REPLAY_TIMEOUT: { option: "replayTimeoutMs", ...DURATION },
+  AIBRIX_ZMQ_RECONNECT_INTERVAL: { option: "replayRetryMinMs", ...DURATION },
+  AIBRIX_SYNC_MAX_CONTEXTS: { option: "maxContexts", ...NUMBER },
+  AIBRIX_SYNC_MAX_PREFIXES_PER_CONTEXT: { option: "maxPrefixesPerContext", ...NUMBER },
+  AIBRIX_SYNC_EVICTION_DURATION_MINUTES: { option: "entryTtlMs", ...MINUTES },
 };
 
 /** Options that environment variables set; an empty variable is none. */
@@ -103,13 +119,34 @@ export function environmentSource(
 ): OptionSource {
   const values: Record<string, unknown> = {};
   const origins = new Map<string, string>();
-  for (const [name, { option, read }] of Object.entries(VARIABLES)) {
-    const value = environment[name];
-    if (value === undefined || value === "") continue;
-    values[option] = read(value);
+  const forms = new Map<string, string>();
+  for (const [name, { option, form, read }] of Object.entries(VARIABLES)) {
+    const text = environment[name];
+    if (text === undefined || text === "") continue;
+    const value = read(text);
+    // Refused later, unless a stronger source sets the option.
+    values[option] = value ?? text;
     origins.set(option, name);
+    if (value === undefined) forms.set(option, form);
+    else forms.delete(option);
   }
-  return { values, originOf: (option) => origins.get(option) ?? "environment" };
+  return {
+    values,
+    originOf: (option) => origins.get(option) ?? "environment",
+    formOf: (option) => forms.get(option),
+  };
+}
+
+/**
+ * The transport that `KV_TRANSPORT` names; `zmtp` where it is not set.
+ *
+ * @throws ConfigurationError `invalid-option`
+ */
+export function defaultTransport(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): TransportName {
+  const { KV_TRANSPORT: transport } = environment;
+  return resolveOptions([environmentSource({ KV_TRANSPORT: transport })]).transport;
 }
 
 /**
@@ -206,8 +243,16 @@ function optionError(
   origins: ReadonlyMap<string, OptionSource>,
 ): ConfigurationError {
   const { path, key, value, problem } = firstIssue(error, merged, Object.keys(schema.shape));
-  const origin = origins.get(key)?.originOf(key) ?? key;
-  return new ConfigurationError("invalid-option", `${origin}${path.slice(key.length)} is ${value}: ${problem}`);
+  const source = origins.get(key);
+  const origin = source?.originOf(key) ?? key;
+  const form = source?.formOf?.(key);
+  const remedy = form === undefined ? problem : `use ${form}`;
+  return new ConfigurationError("invalid-option", `${origin}${path.slice(key.length)} is ${value}: ${remedy}`);
+}
+
+function numberOf(value: string): number | undefined {
+  const number = Number(value);
+  return value.trim() === "" || Number.isNaN(number) ? undefined : number;
 }
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ConfigurationError } from "../src/errors.ts";
-import { environmentSource, fileSource, type OptionSource, resolveOptions } from "../src/options.ts";
+import { defaultTransport, environmentSource, fileSource, type OptionSource, resolveOptions } from "../src/options.ts";
 
 const flags = (values: Readonly<Record<string, unknown>>): OptionSource => ({
   values,
@@ -46,6 +46,16 @@ test("AIBrix's variables are understood, with Go's durations", () => {
   assert.equal(options.streams.replayRetryMinMs, 250);
 });
 
+test("a variable that cannot be read is forgiven where a stronger source says better", () => {
+  assert.equal(resolveOptions([environmentSource({ KV_PORT: "http" }), flags({ port: 7 })]).port, 7);
+});
+
+test("KV_TRANSPORT names the transport of whoever names none", () => {
+  assert.equal(defaultTransport({}), "zmtp");
+  assert.equal(defaultTransport({ KV_TRANSPORT: "memory", KV_PORT: "http" }), "memory");
+  assert.throws(() => defaultTransport({ KV_TRANSPORT: "pigeon" }), refuses(/^KV_TRANSPORT is "pigeon": .*"libzmq"/));
+});
+
 test("an empty variable is none", () => {
   assert.equal(resolveOptions([environmentSource({ KV_PORT: "", KV_HOST: undefined })]).port, 8090);
 });
@@ -62,13 +72,18 @@ test("an endpoint's own model, topic, ranks and block size win over the common o
 });
 
 for (const [name, source, words] of [
-  ["a port that is none", environmentSource({ KV_PORT: "http" }), /^KV_PORT is NaN: /],
+  ["a port that is none", environmentSource({ KV_PORT: "http" }), /^KV_PORT is "http": use a number$/],
   ["a port above 65535", flags({ port: 99_999 }), /^--port is 99999: .*65535/],
   ["an unknown transport", environmentSource({ KV_TRANSPORT: "tcp" }), /^KV_TRANSPORT is "tcp": .*zmtp.*auto/],
   [
     "a duration without unit",
     environmentSource({ AIBRIX_ZMQ_REPLAY_TIMEOUT: "5" }),
-    /^AIBRIX_ZMQ_REPLAY_TIMEOUT is "5": /,
+    /^AIBRIX_ZMQ_REPLAY_TIMEOUT is "5": use a duration such as 500ms, 5s or 1m30s$/,
+  ],
+  [
+    "minutes that are none",
+    environmentSource({ AIBRIX_SYNC_EVICTION_DURATION_MINUTES: "20m" }),
+    /^AIBRIX_SYNC_EVICTION_DURATION_MINUTES is "20m": use a number of minutes$/,
   ],
   ["an unknown option", flags({ prot: 1 }), /prot.*there is no such option; use one of transport, host, port/],
   [

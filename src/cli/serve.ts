@@ -5,6 +5,7 @@ import { ConfigurationError } from "../errors.ts";
 import { type DaemonOptions, environmentSource, fileSource, type OptionSource, resolveOptions } from "../options.ts";
 import { createServer } from "../server/server.ts";
 import { logObserver } from "./log-observer.ts";
+import { numberFlag } from "./number-flag.ts";
 import { StopSignal } from "./stop-signal.ts";
 
 interface Flags {
@@ -16,7 +17,6 @@ interface Flags {
 }
 
 const collect = (value: string, previous: readonly string[]): readonly string[] => [...previous, value];
-const number = (value: string): number => Number(value);
 
 /** `kv-event-sync serve`: the daemon. */
 export function serveCommand(): Command {
@@ -29,18 +29,18 @@ export function serveCommand(): Command {
       list("--replay-endpoint <url>", "its ROUTER socket: the n-th belongs to the n-th --endpoint (repeatable)"),
     )
     .addOption(list("--model <name>", "the model of all endpoints, or the n-th one's (repeatable)"))
-    .option("--ranks <count>", "data-parallel ranks of each endpoint, on the ports that follow", number)
+    .option("--ranks <count>", "data-parallel ranks of each endpoint, on the ports that follow", numberFlag)
     .option("--topic <prefix>", "subscribe to topics that begin so (default: all)")
-    .option("--block-size <tokens>", "tokens per block where engines do not say", number)
+    .option("--block-size <tokens>", "tokens per block where engines do not say", numberFlag)
     .option("--transport <name>", "zmtp, libzmq, memory, websocket or auto (default: zmtp)")
     .option("--host <address>", "address of the HTTP API (default: 127.0.0.1)")
-    .option("--port <number>", "port of the HTTP API; 0 takes a free one (default: 8090)", number)
+    .option("--port <number>", "port of the HTTP API; 0 takes a free one (default: 8090)", numberFlag)
     .option("--config <file>", "a JSON file of options; environment and flags are stronger")
     .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent (default: info)")
-    .option("--max-contexts <count>", "models × adapters × block sizes in the index", number)
-    .option("--max-prefixes-per-context <count>", "blocks of each of them", number)
-    .option("--replay-timeout-ms <ms>", "time for a replay endpoint to answer", number)
-    .option("--quiet-check-ms <ms>", "quiet after which lost batches are looked for; 0 never looks", number)
+    .option("--max-contexts <count>", "models × adapters × block sizes in the index", numberFlag)
+    .option("--max-prefixes-per-context <count>", "blocks of each of them", numberFlag)
+    .option("--replay-timeout-ms <ms>", "time for a replay endpoint to answer", numberFlag)
+    .option("--quiet-check-ms <ms>", "quiet after which lost batches are looked for; 0 never looks", numberFlag)
     .action((flags: Flags) => serve(serveOptions(flags, environmentSource())));
 }
 

@@ -29,7 +29,7 @@ test("simulate tells where its engines are, and at the end what they hold", limi
     replayEndpoint,
     model: "m",
   }));
-  await using store = await createStore({ endpoints, observers: [watch] });
+  await using store = await createStore({ transport: "zmtp", endpoints, observers: [watch] });
   await store.initKVEventSync();
   await watch.until(() => store.pods().every(({ streams }) => (streams[0]?.lastSequence ?? 0) > 5));
   simulation.child.kill("SIGTERM");
@@ -46,6 +46,25 @@ test("simulate tells where its engines are, and at the end what they hold", limi
   }
 });
 
+test("the workload's flags shape what is asked", limit, async (context) => {
+  const sizes = ["--system-prompt-tokens", "16", "--turns", "1", "--turn-tokens", "1", "--answer-tokens", "1"];
+  const flags = ["--engines", "1", "--port", "0", "--requests-per-second", "200", "--system-prompts", "1", ...sizes];
+  const simulation = run(context, ["simulate", ...flags, "--vocabulary-tokens", "2", "--truth"]);
+  const { endpoint, replayEndpoint } = JSON.parse(await simulation.line());
+  const watch = new PipelineWatch();
+  const endpoints = [{ endpoint, replayEndpoint, model: "simulated" }];
+  await using store = await createStore({ transport: "zmtp", endpoints, observers: [watch] });
+  await store.initKVEventSync();
+  await watch.until(() => store.pods()[0]?.streams[0]?.lastSequence === 0);
+  simulation.child.kill("SIGINT");
+  const { code, lines } = await simulation.end();
+  assert.equal(code, 0);
+  const blocks: Block[] = lines.slice(1, -1).map((line) => JSON.parse(line));
+  // Every conversation is the system prompt, a block, and too little more for another one.
+  assert.equal(blocks.length, 1);
+  assert.ok(blocks[0]!.tokens.length === 16 && blocks[0]!.tokens.every((token) => token < 2));
+});
+
 test("simulate ends by itself after --seconds", limit, async (context) => {
   const { code, lines } = await run(context, ["simulate", "--engines", "1", "--port", "0", "--seconds", "0.2"]).end();
   assert.equal(code, 0);
@@ -55,7 +74,8 @@ test("simulate ends by itself after --seconds", limit, async (context) => {
 for (const [name, flags, words] of [
   ["an unknown encoding", ["--encoding", "xml"], /--encoding is xml: use array or map/],
   ["engines below 1", ["--engines", "0"], /engines is 0; expected an integer from 1/],
-  ["a port that is none", ["--port", "x"], /port is NaN/],
+  ["a port that is none", ["--port", "x"], /option '--port <number>' argument 'x' is invalid. It is not a number/],
+  ["a workload of nothing", ["--turns", "0"], /workload: turns is 0; expected an integer from 1/],
   ["an unknown flag", ["--prot", "1"], /unknown option '--prot'/],
   ["a transport that is none", ["--transport", "smtp"], /transport is "smtp": use zmtp/],
 ] as const) {

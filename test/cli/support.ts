@@ -22,7 +22,8 @@ export function run(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): RunningCommand {
-  const env = { ...process.env, ...environment };
+  // What the tests themselves run on is not what the command is asked to.
+  const env = { ...process.env, KV_TRANSPORT: "", ...environment };
   const child = spawn(process.execPath, ["--import", "tsx", cli, ...args], { env, stdio: "pipe" });
   context.after(() => {
     child.kill("SIGKILL");
