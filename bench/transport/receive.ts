@@ -1,0 +1,105 @@
+/**
+ * Receives a stream and tells how fast. Usage: receive ours|zeromq|net|curve ENDPOINT WARMUP MESSAGES PAYLOAD_BYTES [KEY]; prints
+ * one line of JSON. Every frame is touched, as a reader of it would.
+ */
+import { connect } from "node:net";
+import { zmtp } from "../../transports/zmtp/index.ts";
+import { encodedMessage, GREETING, READY_SUB, SUBSCRIBE_ALL } from "./wire.ts";
+
+const [kind, endpoint, warmupText, messagesText, payloadText, serverKey] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string,
+  string,
+  string?,
+];
+const warmup = Number(warmupText);
+const messages = Number(messagesText);
+
+let count = 0;
+let bytes = 0;
+let startedNs = 0n;
+let startedCpu = process.cpuUsage();
+
+/** Counts a message; ends the process with the last one. */
+function counted(messageBytes: number): void {
+  count++;
+  bytes += messageBytes;
+  if (count === warmup) begin();
+  else if (count === warmup + messages) finish(messages);
+}
+
+function begin(): void {
+  bytes = 0;
+  startedNs = process.hrtime.bigint();
+  startedCpu = process.cpuUsage();
+}
+
+function finish(received: number): void {
+  const seconds = Number(process.hrtime.bigint() - startedNs) / 1e9;
+  const { user, system } = process.cpuUsage(startedCpu);
+  process.stdout.write(
+    `${JSON.stringify({ messages: received, bytes, seconds, cpuSeconds: (user + system) / 1e6 })}\n`,
+    () => process.exit(0),
+  );
+}
+
+async function ours(): Promise<void> {
+  const security =
+    kind === "curve"
+      ? { security: { mechanism: "CURVE" as const, role: "client" as const, serverKey: serverKey! } }
+      : {};
+  const subscriber = zmtp(security).subscriber();
+  subscriber.subscribe("");
+  subscriber.connect(endpoint);
+  for await (const { messages: batch } of subscriber.receive()) {
+    for (const frames of batch) {
+      let length = 0;
+      for (let i = 0; i < frames.length; i++) length += frames[i]!.length;
+      counted(length);
+    }
+  }
+}
+
+async function zeromq(): Promise<void> {
+  const { Subscriber } = await import("zeromq");
+  const subscriber = new Subscriber({ receiveHighWaterMark: 100_000 });
+  subscriber.subscribe("");
+  subscriber.connect(endpoint);
+  for await (const frames of subscriber) {
+    let length = 0;
+    for (const frame of frames) length += frame.length;
+    counted(length);
+  }
+}
+
+/** The bytes alone: what a parser cannot exceed. */
+function net(): void {
+  const { hostname, port } = new URL(endpoint.replace("tcp:", "http:"));
+  const socket = connect(Number(port), hostname);
+  const messageBytes = encodedMessage(Number(payloadText)).length;
+  socket.write(Buffer.concat([GREETING, READY_SUB]));
+  let all = 0;
+  let isSubscribed = false;
+  let isBegun = false;
+  socket.on("data", (chunk) => {
+    all += chunk.length;
+    bytes += chunk.length;
+    if (!isSubscribed) {
+      isSubscribed = true;
+      socket.write(SUBSCRIBE_ALL);
+    }
+    if (!isBegun && all >= warmup * messageBytes) {
+      isBegun = true;
+      begin();
+    } else if (isBegun && bytes >= messages * messageBytes) {
+      socket.removeAllListeners("data");
+      finish(Math.floor(bytes / messageBytes));
+    }
+  });
+}
+
+if (kind === "zeromq") await zeromq();
+else if (kind === "net") net();
+else await ours();
