@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { pino } from "pino";
 import { createStore } from "../container.ts";
-import { ConfigurationError } from "../errors.ts";
+import { ConfigurationError, KVEventSyncError } from "../errors.ts";
 import { type DaemonOptions, environmentSource, fileSource, type OptionSource, resolveOptions } from "../options.ts";
 import { createServer } from "../server/server.ts";
 import { logObserver } from "./log-observer.ts";
@@ -97,7 +97,14 @@ async function serve(options: DaemonOptions): Promise<void> {
     isReady: () => store.isReady,
     onError: (error) => logger.error({ err: error }, "request failed"),
   });
-  const { url } = await server.listen({ host: options.host, port: options.port });
+  const { host, port } = options;
+  const { url } = await server.listen({ host, port }).catch((cause: Error) => {
+    throw new KVEventSyncError(
+      "cannot-listen",
+      `http://${host}:${port}: cannot listen there (${cause.message}); choose others with --host and --port`,
+      { cause },
+    );
+  });
   try {
     await store.initKVEventSync();
     logger.info({ url, transport, pods: store.pods().length }, `listening on ${url}`);
