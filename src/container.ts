@@ -12,7 +12,7 @@ import type { PrefixIndexer } from "./indexer/indexer.ts";
 import { SyncPrefixHashTable } from "./indexer/sync-prefix-hash-table.ts";
 import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import { defaultTransport, type TransportName } from "./options.ts";
+import { defaultTransport, type SecurityOptions, type TransportName } from "./options.ts";
 import { Readiness } from "./readiness.ts";
 import { Store } from "./store.ts";
 import { KVEventManager } from "./sync/manager.ts";
@@ -26,6 +26,8 @@ export { generateCurveKeys } from "../transports/zmtp/index.ts";
 export interface StoreOptions {
   /** By name, or one of your own. Default what the environment variable `KV_TRANSPORT` names, else `zmtp`. */
   readonly transport?: TransportName | Transport;
+  /** Of the connections to engines, where the transport is `zmtp`. Default none. */
+  readonly security?: SecurityOptions;
   /** Engines that are known beforehand. */
   readonly endpoints?: readonly StaticEndpoint[];
   /** Further sources of pods; the store starts and disposes them. */
@@ -62,14 +64,17 @@ const STORE = token<Store>("store");
 /**
  * Makes a transport by its name. Optional packages are imported only when they are asked for.
  *
- * @throws ConfigurationError `invalid-option` for an unknown name; TransportError `missing-package`, which names the
- *   package to install.
+ * @throws ConfigurationError `invalid-option` for an unknown name, for keys that are none, and for security that this
+ *   transport does not have; TransportError `missing-package`, which names the package to install.
  */
-export async function createTransport(name: TransportName): Promise<Transport> {
+export async function createTransport(name: TransportName, security?: SecurityOptions): Promise<Transport> {
+  if (security !== undefined && name !== "auto" && name !== "zmtp") {
+    throw new ConfigurationError("invalid-option", `transport ${name} knows no ${security.mechanism} here: use zmtp`);
+  }
   switch (name) {
     case "auto":
     case "zmtp":
-      return zmtp();
+      return zmtp(security === undefined ? {} : { security: { ...security, role: "client" } });
     case "memory":
       return memory();
     case "libzmq": {
@@ -96,7 +101,7 @@ export async function createTransport(name: TransportName): Promise<Transport> {
  */
 export async function createStore(options: StoreOptions = {}): Promise<Store> {
   const { transport = defaultTransport() } = options;
-  const made = typeof transport === "string" ? await createTransport(transport) : transport;
+  const made = typeof transport === "string" ? await createTransport(transport, options.security) : transport;
   return compose(made, options).resolve(STORE);
 }
 

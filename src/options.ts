@@ -9,6 +9,12 @@ import type { StreamOptions } from "./sync/options.ts";
 /** Which implementation of `Transport` is used. `auto` is `zmtp`. */
 export type TransportName = "zmtp" | "libzmq" | "memory" | "websocket" | "auto";
 
+/** What the daemon shows of itself to engines that ask for it; it is the client of both mechanisms. */
+export type SecurityOptions =
+  | { readonly mechanism: "PLAIN"; readonly username: string; readonly password: string }
+  /** Keys in Z85. Without a secret key the daemon is a stranger, which a server may let in. */
+  | { readonly mechanism: "CURVE"; readonly serverKey: string; readonly secretKey?: string };
+
 /** What the daemon runs with: everything is set and checked. */
 export interface DaemonOptions {
   readonly transport: TransportName;
@@ -17,6 +23,8 @@ export interface DaemonOptions {
   readonly port: number;
   readonly logLevel: string;
   readonly endpoints: readonly StaticEndpoint[];
+  /** Of the connections to engines. None: neither authentication nor encryption. */
+  readonly security?: SecurityOptions;
   readonly index: SyncPrefixHashTableOptions;
   readonly streams: StreamOptions;
 }
@@ -46,6 +54,12 @@ const schema = z.strictObject({
   topic: z.string().max(1_024).optional(),
   ranks: count(1).optional(),
   blockSize: count(1).optional(),
+  curveServerKey: text.optional(),
+  curveSecretKey: text.optional(),
+  curveSecretKeyFile: text.optional(),
+  plainUsername: text.optional(),
+  plainPassword: text.optional(),
+  plainPasswordFile: text.optional(),
   maxContexts: count(1).optional(),
   maxPrefixesPerContext: count(1).optional(),
   maxOrphansPerSource: count(1).optional(),
@@ -59,6 +73,9 @@ const schema = z.strictObject({
 });
 
 type Values = z.output<typeof schema>;
+
+/** Their values are never shown. */
+const SECRETS: ReadonlySet<string> = new Set(["curveSecretKey", "plainPassword"]);
 
 /** Options of one origin; `originOf` names it for a message, such as `--port`. */
 export interface OptionSource {
@@ -104,6 +121,12 @@ const VARIABLES: Readonly<Record<string, Variable>> = {
   KV_PORT: { option: "port", ...NUMBER },
   KV_MODEL: { option: "model", ...TEXT },
   KV_LOG_LEVEL: { option: "logLevel", ...TEXT },
+  KV_CURVE_SERVER_KEY: { option: "curveServerKey", ...TEXT },
+  KV_CURVE_SECRET_KEY: { option: "curveSecretKey", ...TEXT },
+  KV_CURVE_SECRET_KEY_FILE: { option: "curveSecretKeyFile", ...TEXT },
+  KV_PLAIN_USERNAME: { option: "plainUsername", ...TEXT },
+  KV_PLAIN_PASSWORD: { option: "plainPassword", ...TEXT },
+  KV_PLAIN_PASSWORD_FILE: { option: "plainPasswordFile", ...TEXT },
   AIBRIX_PREFIX_CACHE_KV_EVENT_SUBSCRIBE_ADDRS: { option: "endpoints", ...ENDPOINTS },
   AIBRIX_PREFIX_CACHE_BLOCK_SIZE: { option: "blockSize", ...NUMBER },
   AIBRIX_ZMQ_REPLAY_TIMEOUT: { option: "replayTimeoutMs", ...DURATION },
@@ -193,12 +216,14 @@ function withDefaults(values: Values): DaemonOptions {
   const { replayTimeoutMs, replayIdleMs, maxHeldBytes, quietCheckMs, replayRetryMinMs } = values;
   // A first delay above the default for the longest one raises that.
   const replayRetryMaxMs = values.replayRetryMaxMs ?? Math.max(30_000, replayRetryMinMs ?? 0);
+  const security = securityOf(values);
   return {
     transport: values.transport ?? "zmtp",
     host: values.host ?? "127.0.0.1",
     port: values.port ?? 8090,
     logLevel: values.logLevel ?? "info",
     endpoints: (values.endpoints ?? []).map((endpoint) => endpointOf(endpoint, values)),
+    ...(security !== undefined && { security }),
     index: withoutUndefined({ maxContexts, maxPrefixesPerContext, maxOrphansPerSource, entryTtlMs }),
     streams: withoutUndefined({
       replayTimeoutMs,
@@ -209,6 +234,35 @@ function withDefaults(values: Values): DaemonOptions {
       replayRetryMaxMs,
     }),
   };
+}
+
+function securityOf(values: Values): SecurityOptions | undefined {
+  const { curveServerKey: serverKey, plainUsername: username } = values;
+  const secretKey = values.curveSecretKey ?? secretIn("curveSecretKeyFile", values.curveSecretKeyFile);
+  const password = values.plainPassword ?? secretIn("plainPasswordFile", values.plainPasswordFile);
+  if ((serverKey ?? secretKey) !== undefined && (username ?? password) !== undefined) {
+    throw new ConfigurationError("invalid-option", "CURVE and PLAIN are both configured: leave out one of them");
+  }
+  if (username !== undefined || password !== undefined) {
+    if (username === undefined || password === undefined) {
+      throw new ConfigurationError("invalid-option", "PLAIN takes both: KV_PLAIN_USERNAME and KV_PLAIN_PASSWORD_FILE");
+    }
+    return { mechanism: "PLAIN", username, password };
+  }
+  if (serverKey !== undefined) return { mechanism: "CURVE", serverKey, ...(secretKey !== undefined && { secretKey }) };
+  if (secretKey === undefined) return undefined;
+  throw new ConfigurationError("invalid-option", "CURVE takes the engines' public key, too: set KV_CURVE_SERVER_KEY");
+}
+
+/** What a file holds, without white space around it. */
+function secretIn(option: string, path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ConfigurationError("invalid-file", `${option} ${path}: ${reason}; give a readable file`, { cause });
+  }
 }
 
 function endpointOf(
@@ -247,7 +301,8 @@ function optionError(
   const origin = source?.originOf(key) ?? key;
   const form = source?.formOf?.(key);
   const remedy = form === undefined ? problem : `use ${form}`;
-  return new ConfigurationError("invalid-option", `${origin}${path.slice(key.length)} is ${value}: ${remedy}`);
+  const shown = SECRETS.has(key) ? "what is not shown" : value;
+  return new ConfigurationError("invalid-option", `${origin}${path.slice(key.length)} is ${shown}: ${remedy}`);
 }
 
 function numberOf(value: string): number | undefined {

@@ -117,3 +117,40 @@ test("a file is a JSON object; what cannot be read says why", (context) => {
   const wrong = fileSource(write("wrong.json", '{"port": "x"}'));
   assert.throws(() => resolveOptions([wrong]), refuses(/^port in .*wrong\.json is "x": /));
 });
+
+const SECRET = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs";
+
+test("keys and passwords come from variables, or from files, and choose the mechanism", (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "kv-event-sync-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "secret");
+  writeFileSync(file, `${SECRET}\n`);
+  const security = (environment: Readonly<Record<string, string>>) =>
+    resolveOptions([environmentSource(environment)]).security;
+  assert.equal(security({}), undefined);
+  const curve = { mechanism: "CURVE", serverKey: "s", secretKey: SECRET };
+  assert.deepEqual(security({ KV_CURVE_SERVER_KEY: "s", KV_CURVE_SECRET_KEY: SECRET }), curve);
+  assert.deepEqual(security({ KV_CURVE_SERVER_KEY: "s", KV_CURVE_SECRET_KEY_FILE: file }), curve);
+  assert.deepEqual(security({ KV_CURVE_SERVER_KEY: "s" }), { mechanism: "CURVE", serverKey: "s" });
+  const plain = { mechanism: "PLAIN", username: "u", password: SECRET };
+  assert.deepEqual(security({ KV_PLAIN_USERNAME: "u", KV_PLAIN_PASSWORD_FILE: file }), plain);
+});
+
+for (const [name, values, words] of [
+  ["a secret key alone", { curveSecretKey: SECRET }, /KV_CURVE_SERVER_KEY/],
+  ["a password alone", { plainPassword: SECRET }, /KV_PLAIN_USERNAME/],
+  ["both mechanisms", { curveServerKey: "s", plainUsername: "u", plainPassword: SECRET }, /leave out one/],
+  [
+    "a file that is not there",
+    { curveServerKey: "s", curveSecretKeyFile: "/none" },
+    /curveSecretKeyFile \/none: ENOENT/,
+  ],
+  ["a secret that is too long", { curveSecretKey: SECRET.repeat(100) }, /--curveSecretKey is what is not shown: /],
+] as const) {
+  test(`security with ${name} is refused, and no secret shown`, () => {
+    assert.throws(
+      () => resolveOptions([flags(values)]),
+      (error) => refuses(words)(error) && !String(error).includes(SECRET),
+    );
+  });
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createStore, createTransport } from "../src/container.ts";
+import { createStore, createTransport, generateCurveKeys } from "../src/container.ts";
 import { ConfigurationError } from "../src/errors.ts";
 import type { SyncPrefixHashTable } from "../src/indexer/sync-prefix-hash-table.ts";
 import type { TransportName } from "../src/options.ts";
@@ -120,6 +120,34 @@ for (const [name, made] of [
     assert.equal((await createTransport(name)).name, made);
   });
 }
+
+test("a store shows an engine the keys that it asks for, and gets its events encrypted", limit, async (context) => {
+  const [server, client] = [generateCurveKeys(), generateCurveKeys()];
+  const seen: string[] = [];
+  const authenticate = ({ publicKey }: { readonly publicKey: string }): boolean => {
+    seen.push(publicKey);
+    return true;
+  };
+  const engines = zmtp({ security: { mechanism: "CURVE", role: "server", secretKey: server.secretKey, authenticate } });
+  const pod = await engine(engines, "ns/a");
+  context.after(() => pod.stop());
+  chat(pod, 3);
+  const watch = new PipelineWatch();
+  const [{ endpoint, replayEndpoint } = { endpoint: "", replayEndpoint: "" }] = pod.ranks;
+  await using store = await createStore({
+    security: { mechanism: "CURVE", serverKey: server.publicKey, secretKey: client.secretKey },
+    endpoints: [{ endpoint, replayEndpoint: replayEndpoint!, model: "m" }],
+    observers: [watch],
+  });
+  await store.initKVEventSync();
+  await watch.until(() => store.pods()[0]?.streams[0]?.lastSequence === pod.nextSequence() - 1);
+  assert.deepEqual(new Set(seen), new Set([client.publicKey]));
+});
+
+test("security that the transport does not have is refused", async () => {
+  const security = { mechanism: "PLAIN", username: "u", password: "p" } as const;
+  await assert.rejects(createTransport("memory", security), /transport memory knows no PLAIN/);
+});
 
 test("an unknown transport is refused with those that there are", async () => {
   await assert.rejects(

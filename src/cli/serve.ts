@@ -33,6 +33,10 @@ export function serveCommand(): Command {
     .option("--topic <prefix>", "subscribe to topics that begin so (default: all)")
     .option("--block-size <tokens>", "tokens per block where engines do not say", numberFlag)
     .option("--transport <name>", "zmtp, libzmq, memory, websocket or auto (default: zmtp)")
+    .option("--curve-server-key <key>", "CURVE: the engines' public key, in Z85")
+    .option("--curve-secret-key-file <file>", "CURVE: our secret key (see keygen)")
+    .option("--plain-username <name>", "PLAIN: our name")
+    .option("--plain-password-file <file>", "PLAIN: our password")
     .option("--host <address>", "address of the HTTP API (default: 127.0.0.1)")
     .option("--port <number>", "port of the HTTP API; 0 takes a free one (default: 8090)", numberFlag)
     .option("--config <file>", "a JSON file of options; environment and flags are stronger")
@@ -85,10 +89,18 @@ function unpaired(flag: string, count: number, endpoints: number): Configuration
 async function serve(options: DaemonOptions): Promise<void> {
   // On standard error, so that standard output stays free for who pipes.
   const logger = pino({ name: "kv-event-sync", level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
-  const { transport, endpoints, index, streams } = options;
+  const { transport, security, endpoints, index, streams } = options;
   const observers = [logObserver(logger)];
   using stop = new StopSignal();
-  await using store = await createStore({ transport, endpoints, index, streams, observers, processMetrics: true });
+  await using store = await createStore({
+    transport,
+    ...(security !== undefined && { security }),
+    endpoints,
+    index,
+    streams,
+    observers,
+    processMetrics: true,
+  });
   const server = createServer({
     directory: store,
     indexer: store.indexer,
