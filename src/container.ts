@@ -12,7 +12,7 @@ import type { PrefixIndexer } from "./indexer/indexer.ts";
 import { SyncPrefixHashTable } from "./indexer/sync-prefix-hash-table.ts";
 import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import { defaultTransport, type SecurityOptions, type TransportName } from "./options.ts";
+import { type ConnectionOptions, defaultTransport, type SecurityOptions, type TransportName } from "./options.ts";
 import { Readiness } from "./readiness.ts";
 import { Store } from "./store.ts";
 import { KVEventManager } from "./sync/manager.ts";
@@ -26,6 +26,8 @@ export { generateCurveKeys } from "../transports/zmtp/index.ts";
 export interface StoreOptions {
   /** By name, or one of your own. Default what the environment variable `KV_TRANSPORT` names, else `zmtp`. */
   readonly transport?: TransportName | Transport;
+  /** Of a transport by name; one of your own has its own. */
+  readonly connections?: ConnectionOptions;
   /** Of the connections to engines, where the transport is `zmtp`. Default none. */
   readonly security?: SecurityOptions;
   /** Engines that are known beforehand. */
@@ -67,23 +69,26 @@ const STORE = token<Store>("store");
  * @throws ConfigurationError `invalid-option` for an unknown name, for keys that are none, and for security that this
  *   transport does not have; TransportError `missing-package`, which names the package to install.
  */
-export async function createTransport(name: TransportName, security?: SecurityOptions): Promise<Transport> {
+export async function createTransport(
+  name: TransportName,
+  { security, connections = {} }: Pick<StoreOptions, "security" | "connections"> = {},
+): Promise<Transport> {
   if (security !== undefined && name !== "auto" && name !== "zmtp") {
     throw new ConfigurationError("invalid-option", `transport ${name} knows no ${security.mechanism} here: use zmtp`);
   }
   switch (name) {
     case "auto":
     case "zmtp":
-      return zmtp(security === undefined ? {} : { security: { ...security, role: "client" } });
+      return zmtp({ ...connections, ...(security !== undefined && { security: { ...security, role: "client" } }) });
     case "memory":
-      return memory();
+      return memory(withoutLimit(connections));
     case "libzmq": {
       const { libzmq } = await import("../transports/libzmq/index.ts");
-      return libzmq();
+      return libzmq(connections);
     }
     case "websocket": {
       const { websocket } = await import("../transports/websocket/index.ts");
-      return websocket();
+      return websocket(connections);
     }
     default:
       throw new ConfigurationError(
@@ -101,8 +106,13 @@ export async function createTransport(name: TransportName, security?: SecurityOp
  */
 export async function createStore(options: StoreOptions = {}): Promise<Store> {
   const { transport = defaultTransport() } = options;
-  const made = typeof transport === "string" ? await createTransport(transport, options.security) : transport;
+  const made = typeof transport === "string" ? await createTransport(transport, options) : transport;
   return compose(made, options).resolve(STORE);
+}
+
+/** A message within this process is there already: its size is nobody's danger. */
+function withoutLimit({ maxMessageBytes: _limit, ...connections }: ConnectionOptions): ConnectionOptions {
+  return connections;
 }
 
 function compose(transport: Transport, options: StoreOptions): DependencyContainer {

@@ -63,7 +63,7 @@ export type {
 } from "./indexer/indexer.ts";
 export { SyncPrefixHashTable, type SyncPrefixHashTableOptions } from "./indexer/sync-prefix-hash-table.ts";
 export { createMetrics, type Metrics, type MetricsOptions } from "./metrics.ts";
-export type { TransportName } from "./options.ts";
+export type { ConnectionOptions, TransportName } from "./options.ts";
 export { Store } from "./store.ts";
 export { KVEventManager, type KVEventManagerParts } from "./sync/manager.ts";
 export type { StreamOptions } from "./sync/options.ts";

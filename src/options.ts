@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { StaticEndpoint } from "./discovery/static.ts";
 import { ConfigurationError } from "./errors.ts";
 import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
+import { VARIABLES } from "./options/variables.ts";
 import { firstIssue } from "./schema-issue.ts";
 import type { StreamOptions } from "./sync/options.ts";
 
@@ -14,6 +15,15 @@ export type SecurityOptions =
   | { readonly mechanism: "PLAIN"; readonly username: string; readonly password: string }
   /** Keys in Z85. Without a secret key the daemon is a stranger, which a server may let in. */
   | { readonly mechanism: "CURVE"; readonly serverKey: string; readonly secretKey?: string };
+
+/** What holds for every connection, whichever transport makes it; defaults of the transport. */
+export interface ConnectionOptions {
+  /** Largest message taken, all frames together; the memory transport takes any. */
+  readonly maxMessageBytes?: number;
+  /** First delay before a lost or refused connection is tried again; doubles up to `reconnectMaxMs`. */
+  readonly reconnectMinMs?: number;
+  readonly reconnectMaxMs?: number;
+}
 
 /** What the daemon runs with: everything is set and checked. */
 export interface DaemonOptions {
@@ -27,6 +37,7 @@ export interface DaemonOptions {
   readonly security?: SecurityOptions;
   readonly index: SyncPrefixHashTableOptions;
   readonly streams: StreamOptions;
+  readonly connections: ConnectionOptions;
 }
 
 const count = (least: number): z.ZodNumber => z.number().int().min(least).max(Number.MAX_SAFE_INTEGER);
@@ -70,6 +81,9 @@ const schema = z.strictObject({
   quietCheckMs: count(0).optional(),
   replayRetryMinMs: count(1).optional(),
   replayRetryMaxMs: count(1).optional(),
+  maxMessageBytes: count(1).optional(),
+  reconnectMinMs: count(1).optional(),
+  reconnectMaxMs: count(1).optional(),
 });
 
 type Values = z.output<typeof schema>;
@@ -84,57 +98,6 @@ export interface OptionSource {
   /** How a text should look that could not be read and stands among the values as it was given. */
   readonly formOf?: (option: string) => string | undefined;
 }
-
-/** What a variable's text means; `read` gives `undefined` for one of another form. */
-interface Reader {
-  readonly form: string;
-  readonly read: (text: string) => unknown;
-}
-
-interface Variable extends Reader {
-  readonly option: keyof Values;
-}
-
-const TEXT: Reader = { form: "text", read: (value) => value };
-const NUMBER: Reader = { form: "a number", read: numberOf };
-const DURATION: Reader = { form: "a duration such as 500ms, 5s or 1m30s", read: durationMs };
-const MINUTES: Reader = {
-  form: "a number of minutes",
-  read: (value) => {
-    const minutes = numberOf(value);
-    return minutes === undefined ? undefined : minutes * 60_000;
-  },
-};
-const ENDPOINTS: Reader = {
-  form: "endpoints with commas between",
-  read: (value) =>
-    value
-      .split(",")
-      .map((endpoint) => ({ endpoint: endpoint.trim() }))
-      .filter(({ endpoint }) => endpoint !== ""),
-};
-
-/** Environment variables; the AIBRIX_ ones as the AIBrix gateway has them. Where two name one option, the later wins. */
-const VARIABLES: Readonly<Record<string, Variable>> = {
-  KV_TRANSPORT: { option: "transport", ...TEXT },
-  KV_HOST: { option: "host", ...TEXT },
-  KV_PORT: { option: "port", ...NUMBER },
-  KV_MODEL: { option: "model", ...TEXT },
-  KV_LOG_LEVEL: { option: "logLevel", ...TEXT },
-  KV_CURVE_SERVER_KEY: { option: "curveServerKey", ...TEXT },
-  KV_CURVE_SECRET_KEY: { option: "curveSecretKey", ...TEXT },
-  KV_CURVE_SECRET_KEY_FILE: { option: "curveSecretKeyFile", ...TEXT },
-  KV_PLAIN_USERNAME: { option: "plainUsername", ...TEXT },
-  KV_PLAIN_PASSWORD: { option: "plainPassword", ...TEXT },
-  KV_PLAIN_PASSWORD_FILE: { option: "plainPasswordFile", ...TEXT },
-  AIBRIX_PREFIX_CACHE_KV_EVENT_SUBSCRIBE_ADDRS: { option: "endpoints", ...ENDPOINTS },
-  AIBRIX_PREFIX_CACHE_BLOCK_SIZE: { option: "blockSize", ...NUMBER },
-  AIBRIX_ZMQ_REPLAY_TIMEOUT: { option: "replayTimeoutMs", ...DURATION },
-  AIBRIX_ZMQ_RECONNECT_INTERVAL: { option: "replayRetryMinMs", ...DURATION },
-  AIBRIX_SYNC_MAX_CONTEXTS: { option: "maxContexts", ...NUMBER },
-  AIBRIX_SYNC_MAX_PREFIXES_PER_CONTEXT: { option: "maxPrefixesPerContext", ...NUMBER },
-  AIBRIX_SYNC_EVICTION_DURATION_MINUTES: { option: "entryTtlMs", ...MINUTES },
-};
 
 /** Options that environment variables set; an empty variable is none. */
 export function environmentSource(
@@ -213,6 +176,7 @@ export function resolveOptions(sources: readonly OptionSource[]): DaemonOptions 
 
 function withDefaults(values: Values): DaemonOptions {
   const { maxContexts, maxPrefixesPerContext, maxOrphansPerSource, entryTtlMs } = values;
+  const { maxMessageBytes, reconnectMinMs, reconnectMaxMs } = values;
   const { replayTimeoutMs, replayIdleMs, maxHeldBytes, quietCheckMs, replayRetryMinMs } = values;
   // A first delay above the default for the longest one raises that.
   const replayRetryMaxMs = values.replayRetryMaxMs ?? Math.max(30_000, replayRetryMinMs ?? 0);
@@ -233,6 +197,7 @@ function withDefaults(values: Values): DaemonOptions {
       replayRetryMinMs,
       replayRetryMaxMs,
     }),
+    connections: withoutUndefined({ maxMessageBytes, reconnectMinMs, reconnectMaxMs }),
   };
 }
 
@@ -303,19 +268,4 @@ function optionError(
   const remedy = form === undefined ? problem : `use ${form}`;
   const shown = SECRETS.has(key) ? "what is not shown" : value;
   return new ConfigurationError("invalid-option", `${origin}${path.slice(key.length)} is ${shown}: ${remedy}`);
-}
-
-function numberOf(value: string): number | undefined {
-  const number = Number(value);
-  return value.trim() === "" || Number.isNaN(number) ? undefined : number;
-}
-
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** A duration as Go writes it, such as `5s`, `1m30s` or `250ms`; `undefined` for what is none. */
-function durationMs(value: string): number | undefined {
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(value)) return undefined;
-  let sum = 0;
-  for (const [, amount, unit] of value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) sum += Number(amount) * UNITS_MS[unit!]!;
-  return Math.round(sum);
 }

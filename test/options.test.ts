@@ -50,6 +50,12 @@ test("a variable that cannot be read is forgiven where a stronger source says be
   assert.equal(resolveOptions([environmentSource({ KV_PORT: "http" }), flags({ port: 7 })]).port, 7);
 });
 
+test("what holds for every connection is told to the transport, and nothing that nobody set", () => {
+  assert.deepEqual(resolveOptions([]).connections, {});
+  const values = { maxMessageBytes: 1_000, reconnectMaxMs: 5_000 };
+  assert.deepEqual(resolveOptions([flags(values)]).connections, values);
+});
+
 test("KV_TRANSPORT names the transport of whoever names none", () => {
   assert.equal(defaultTransport({}), "zmtp");
   assert.equal(defaultTransport({ KV_TRANSPORT: "memory", KV_PORT: "http" }), "memory");

@@ -146,7 +146,17 @@ test("a store shows an engine the keys that it asks for, and gets its events enc
 
 test("security that the transport does not have is refused", async () => {
   const security = { mechanism: "PLAIN", username: "u", password: "p" } as const;
-  await assert.rejects(createTransport("memory", security), /transport memory knows no PLAIN/);
+  await assert.rejects(createTransport("memory", { security }), /transport memory knows no PLAIN/);
+});
+
+test("what holds for every connection reaches each transport", async () => {
+  for (const name of ["zmtp", "memory", "libzmq", "websocket"] as const) {
+    const connections = { maxMessageBytes: 1_000, reconnectMinMs: 3, reconnectMaxMs: 2 };
+    await assert.rejects(createTransport(name, { connections }), { code: "invalid-option", message: /reconnectMaxMs/ });
+  }
+  const connections = { maxMessageBytes: 0.5 };
+  await assert.rejects(createTransport("zmtp", { connections }), /maxMessageBytes is 0.5/);
+  assert.equal((await createTransport("memory", { connections })).name, "memory");
 });
 
 test("an unknown transport is refused with those that there are", async () => {

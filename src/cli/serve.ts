@@ -43,6 +43,7 @@ export function serveCommand(): Command {
     .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent (default: info)")
     .option("--max-contexts <count>", "models × adapters × block sizes in the index", numberFlag)
     .option("--max-prefixes-per-context <count>", "blocks of each of them", numberFlag)
+    .option("--max-message-bytes <bytes>", "largest message taken from an engine (default: 64 MiB)", numberFlag)
     .option("--replay-timeout-ms <ms>", "time for a replay endpoint to answer", numberFlag)
     .option("--quiet-check-ms <ms>", "quiet after which lost batches are looked for; 0 never looks", numberFlag)
     .action((flags: Flags) => serve(serveOptions(flags, environmentSource())));
@@ -89,12 +90,13 @@ function unpaired(flag: string, count: number, endpoints: number): Configuration
 async function serve(options: DaemonOptions): Promise<void> {
   // On standard error, so that standard output stays free for who pipes.
   const logger = pino({ name: "kv-event-sync", level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
-  const { transport, security, endpoints, index, streams } = options;
+  const { transport, security, connections, endpoints, index, streams } = options;
   const observers = [logObserver(logger)];
   using stop = new StopSignal();
   await using store = await createStore({
     transport,
     ...(security !== undefined && { security }),
+    connections,
     endpoints,
     index,
     streams,

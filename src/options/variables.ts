@@ -1,0 +1,66 @@
+/** What a variable's text means; `read` gives `undefined` for one of another form. */
+interface Reader {
+  readonly form: string;
+  readonly read: (text: string) => unknown;
+}
+
+/** What sets an option from the environment. */
+export interface Variable extends Reader {
+  readonly option: string;
+}
+
+const TEXT: Reader = { form: "text", read: (value) => value };
+const NUMBER: Reader = { form: "a number", read: numberOf };
+const DURATION: Reader = { form: "a duration such as 500ms, 5s or 1m30s", read: durationMs };
+const MINUTES: Reader = {
+  form: "a number of minutes",
+  read: (value) => {
+    const minutes = numberOf(value);
+    return minutes === undefined ? undefined : minutes * 60_000;
+  },
+};
+const ENDPOINTS: Reader = {
+  form: "endpoints with commas between",
+  read: (value) =>
+    value
+      .split(",")
+      .map((endpoint) => ({ endpoint: endpoint.trim() }))
+      .filter(({ endpoint }) => endpoint !== ""),
+};
+
+/** Environment variables; the AIBRIX_ ones as the AIBrix gateway has them. Where two name one option, the later wins. */
+export const VARIABLES: Readonly<Record<string, Variable>> = {
+  KV_TRANSPORT: { option: "transport", ...TEXT },
+  KV_HOST: { option: "host", ...TEXT },
+  KV_PORT: { option: "port", ...NUMBER },
+  KV_MODEL: { option: "model", ...TEXT },
+  KV_LOG_LEVEL: { option: "logLevel", ...TEXT },
+  KV_CURVE_SERVER_KEY: { option: "curveServerKey", ...TEXT },
+  KV_CURVE_SECRET_KEY: { option: "curveSecretKey", ...TEXT },
+  KV_CURVE_SECRET_KEY_FILE: { option: "curveSecretKeyFile", ...TEXT },
+  KV_PLAIN_USERNAME: { option: "plainUsername", ...TEXT },
+  KV_PLAIN_PASSWORD: { option: "plainPassword", ...TEXT },
+  KV_PLAIN_PASSWORD_FILE: { option: "plainPasswordFile", ...TEXT },
+  AIBRIX_PREFIX_CACHE_KV_EVENT_SUBSCRIBE_ADDRS: { option: "endpoints", ...ENDPOINTS },
+  AIBRIX_PREFIX_CACHE_BLOCK_SIZE: { option: "blockSize", ...NUMBER },
+  AIBRIX_ZMQ_REPLAY_TIMEOUT: { option: "replayTimeoutMs", ...DURATION },
+  AIBRIX_ZMQ_RECONNECT_INTERVAL: { option: "replayRetryMinMs", ...DURATION },
+  AIBRIX_SYNC_MAX_CONTEXTS: { option: "maxContexts", ...NUMBER },
+  AIBRIX_SYNC_MAX_PREFIXES_PER_CONTEXT: { option: "maxPrefixesPerContext", ...NUMBER },
+  AIBRIX_SYNC_EVICTION_DURATION_MINUTES: { option: "entryTtlMs", ...MINUTES },
+};
+
+function numberOf(value: string): number | undefined {
+  const number = Number(value);
+  return value.trim() === "" || Number.isNaN(number) ? undefined : number;
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** A duration as Go writes it, such as `5s`, `1m30s` or `250ms`; `undefined` for what is none. */
+function durationMs(value: string): number | undefined {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(value)) return undefined;
+  let sum = 0;
+  for (const [, amount, unit] of value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) sum += Number(amount) * UNITS_MS[unit!]!;
+  return Math.round(sum);
+}
