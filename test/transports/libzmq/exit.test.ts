@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { runModule } from "./support.ts";
+import { runModule } from "../../support/run-module.ts";
 
 const TIMEOUT = { timeout: 30_000 };
 

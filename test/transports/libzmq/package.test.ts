@@ -3,26 +3,15 @@ import { test } from "node:test";
 import { libzmq } from "../../../transports/libzmq/index.ts";
 import { loadZeromq } from "../../../transports/libzmq/load.ts";
 import { hasCode } from "../../conformance/bench.ts";
-import { runModule } from "./support.ts";
+import { runModule, withoutPackage } from "../../support/run-module.ts";
 
 const TIMEOUT = { timeout: 30_000 };
-
-/** A hook that makes the package unknown to whoever imports it. */
-const WITHOUT_ZEROMQ = `data:text/javascript,${encodeURIComponent(`
-  import { register } from "node:module";
-  register("data:text/javascript," + encodeURIComponent(\`
-    export async function resolve(specifier, context, next) {
-      if (specifier !== "zeromq") return next(specifier, context);
-      throw Object.assign(new Error("Cannot find package 'zeromq'"), { code: "ERR_MODULE_NOT_FOUND" });
-    }
-  \`));
-`)}`;
 
 test("without the package the transport names what to install, and importing it needs nothing", TIMEOUT, async () => {
   const { stdout, stderr } = await runModule(
     `import { libzmq } from "./transports/libzmq/index.ts";
      await libzmq().catch((error) => console.log(error.code, "|", error.message));`,
-    ["--import", WITHOUT_ZEROMQ],
+    withoutPackage("zeromq"),
   );
   assert.match(stdout, /^missing-package \| libzmq: .*"zeromq" is not installed; run npm install zeromq@6/, stderr);
 });

@@ -1,0 +1,53 @@
+import type { Message, MessageBatch, Receiver, SocketOptions } from "../../src/transport.ts";
+import type { Connection } from "./connection.ts";
+import { Inbox } from "./inbox.ts";
+import type { Jszmq } from "./jszmq.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { WebSocketSocket } from "./socket.ts";
+
+/** A socket that receives: one inbox for all its connections, which are held back while it is full. */
+export abstract class ReceivingSocket extends WebSocketSocket implements Receiver {
+  readonly #inbox: Inbox;
+  /** The one that delivered longest ago comes first, and is the first to be read again: none can starve another. */
+  readonly #connections = new Set<Connection>();
+
+  protected constructor(kind: string, jszmq: Jszmq, options: ResolvedOptions, socket: SocketOptions) {
+    super(kind, jszmq, options, socket);
+    const { receiveHighWaterMark, receiveHighWaterMarkBytes } = this.options;
+    this.#inbox = new Inbox(
+      { highWaterMark: receiveHighWaterMark, highWaterMarkBytes: receiveHighWaterMarkBytes },
+      () => this.#resume(),
+    );
+  }
+
+  receive(options: { readonly signal?: AbortSignal } = {}): AsyncIterable<MessageBatch> {
+    return this.#inbox.receive(options.signal);
+  }
+
+  override admit(connection: Connection): void {
+    this.#connections.add(connection);
+    if (this.#inbox.full) connection.pause();
+  }
+
+  override release(connection: Connection): void {
+    this.#connections.delete(connection);
+  }
+
+  override deliver(connection: Connection, message: Message, bytes: number): void {
+    this.#inbox.push(connection.id, [message], bytes);
+    if (this.#connections.size > 1) {
+      this.#connections.delete(connection);
+      this.#connections.add(connection);
+    }
+    if (!this.#inbox.full) return;
+    for (const each of this.#connections) each.pause();
+  }
+
+  protected override onClose(): void {
+    this.#inbox.close();
+  }
+
+  #resume(): void {
+    for (const connection of this.#connections) connection.resume();
+  }
+}

@@ -1,0 +1,129 @@
+import { TransportError } from "../../src/errors.ts";
+import type { ConnectionListener, ConnectionState, Message, Socket, SocketOptions } from "../../src/transport.ts";
+import type { Connection, ConnectionHost } from "./connection.ts";
+import { Dialer } from "./dialer.ts";
+import { formatEndpoint, parseEndpoint } from "./endpoint.ts";
+import type { Jszmq } from "./jszmq.ts";
+import { Listener } from "./listener.ts";
+import { type ResolvedOptions, withSocketOptions } from "./options.ts";
+
+/** Calls the user's code. What it throws comes up as an uncaught error, but does not tear our own state. */
+export function callListener(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
+}
+
+/** What the four sockets share: endpoints, the life of their connections, and the end. */
+export abstract class WebSocketSocket implements Socket, ConnectionHost {
+  readonly options: ResolvedOptions;
+  readonly #kind: string;
+  readonly #jszmq: Jszmq;
+  readonly #onConnection: ConnectionListener | undefined;
+  readonly #dialers = new Map<string, Dialer>();
+  readonly #listeners = new Set<Listener>();
+  readonly #binding = new Set<Promise<unknown>>();
+  readonly #stopBinding = new AbortController();
+  readonly #disconnecting = new Set<Promise<void>>();
+  #lastConnectionId = 0;
+  #closing: Promise<void> | null = null;
+
+  protected constructor(kind: string, jszmq: Jszmq, options: ResolvedOptions, socket: SocketOptions) {
+    this.#kind = kind;
+    this.#jszmq = jszmq;
+    this.options = withSocketOptions(options, socket);
+    this.#onConnection = socket.onConnection;
+  }
+
+  connect(endpoint: string): void {
+    this.assertOpen();
+    const { host, port, path } = parseEndpoint(endpoint, "connect");
+    // A second connection to the same peer would receive everything twice.
+    if (this.#dialers.has(endpoint)) return;
+    const dialer = new Dialer(endpoint, formatEndpoint(host ?? "", port, path), this, this.#jszmq);
+    this.#dialers.set(endpoint, dialer);
+    dialer.start();
+  }
+
+  disconnect(endpoint: string): void {
+    const dialer = this.#dialers.get(endpoint);
+    if (dialer === undefined) return;
+    this.#dialers.delete(endpoint);
+    const stopped = dialer.stop().finally(() => this.#disconnecting.delete(stopped));
+    this.#disconnecting.add(stopped);
+  }
+
+  async bind(endpoint: string, options: { readonly signal?: AbortSignal } = {}): Promise<string> {
+    this.assertOpen();
+    const parsed = parseEndpoint(endpoint, "bind");
+    const stop = this.#stopBinding.signal;
+    const signal = options.signal === undefined ? stop : AbortSignal.any([options.signal, stop]);
+    const binding = Listener.listen(endpoint, parsed, this, this.#jszmq, signal).then((listener) => {
+      this.#listeners.add(listener);
+      return listener.endpoint;
+    });
+    const settled = binding.then(
+      () => {},
+      () => {},
+    );
+    this.#binding.add(settled);
+    void settled.then(() => this.#binding.delete(settled));
+    return binding;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  nextConnectionId(): number {
+    this.#lastConnectionId += 1;
+    return this.#lastConnectionId;
+  }
+
+  notify(endpoint: string, state: ConnectionState): void {
+    callListener(() => this.#onConnection?.(endpoint, state));
+  }
+
+  abstract admit(connection: Connection): void;
+  abstract release(connection: Connection): void;
+  abstract deliver(connection: Connection, message: Message, bytes: number): void;
+
+  protected assertOpen(): void {
+    if (this.#closing !== null) throw this.#closedError();
+  }
+
+  /** Throws TransportError `closed`, or `unsupported` for a message that has no frame. */
+  protected assertSendable(frames: Message): void {
+    this.assertOpen();
+    if (frames.length > 0) return;
+    const text = "websocket: a message needs at least one frame, a router's one more; this one has none";
+    throw new TransportError("unsupported", text);
+  }
+
+  /** Called first when the socket closes. */
+  protected abstract onClose(): void;
+
+  #closedError(): TransportError {
+    return new TransportError("closed", `websocket: this ${this.#kind} was closed; make a new one`);
+  }
+
+  async #shutDown(): Promise<void> {
+    // The rest runs with `#closing` set, whatever a listener calls.
+    await Promise.resolve();
+    this.onClose();
+    this.#stopBinding.abort(this.#closedError());
+    const dialers = [...this.#dialers.values()].map((dialer) => dialer.stop());
+    this.#dialers.clear();
+    await Promise.all([...dialers, ...this.#disconnecting, ...this.#binding]);
+    await Promise.all([...this.#listeners].map((listener) => listener.close()));
+  }
+}
