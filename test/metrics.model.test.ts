@@ -36,6 +36,8 @@ const call: fc.Arbitrary<Call> = fc.oneof(
     (id): Call =>
       (observer, open, ready) => {
         observer.onStreamOpened?.(id);
+        // One that is open already stays as it is.
+        if (open.has(keyOf(id))) return;
         open.set(keyOf(id), id);
         ready.delete(keyOf(id));
       },

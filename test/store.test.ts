@@ -135,6 +135,7 @@ test("a store shows an engine the keys that it asks for, and gets its events enc
   const watch = new PipelineWatch();
   const [{ endpoint, replayEndpoint } = { endpoint: "", replayEndpoint: "" }] = pod.ranks;
   await using store = await createStore({
+    transport: "zmtp",
     security: { mechanism: "CURVE", serverKey: server.publicKey, secretKey: client.secretKey },
     endpoints: [{ endpoint, replayEndpoint: replayEndpoint!, model: "m" }],
     observers: [watch],
