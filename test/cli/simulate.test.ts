@@ -39,10 +39,10 @@ test("simulate tells where its engines are, and at the end what they hold", limi
   assert.ok(counters.requests > 10);
   const blocks: Block[] = lines.slice(2, -1).map((line) => JSON.parse(line));
   assert.ok(blocks.length > 20);
-  // The store has followed until the engines ended: what it holds of the first block of each chain is what they held.
-  for (const { pod, tokens } of blocks.filter(({ tokens }) => tokens.length === 16)) {
+  // The store has followed until the engines ended: it still holds what they held then.
+  for (const { pod, tokens } of blocks) {
     const match = store.indexer.matchPrefix("m", -1, Uint32Array.from(tokens), new Set([pod]));
-    assert.equal(match[0]?.matchedBlocks, 1);
+    assert.equal(match[0]?.matchedTokens, tokens.length);
   }
 });
 
