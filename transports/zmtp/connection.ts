@@ -218,14 +218,12 @@ export class Connection {
     if (this.#status === "ready" && rest.length > 0) this.#read(this.#parser, rest);
   }
 
-  /** Reads nothing while somebody else decides about the peer; the deadline of the handshake goes on. */
+  /** Waits while somebody else decides about the peer; the deadline of the handshake goes on. */
   #await(pending: (address: string) => Promise<MechanismStep>): void {
-    this.#socket.pause();
     this.#isJudging = true;
     const resume = (step: MechanismStep): void => {
       if (this.#status !== "handshaking") return;
       this.#isJudging = false;
-      this.#socket.resume();
       this.#shake(this.#handshake.resume(step));
     };
     pending(plainAddress(this.#socket.remoteAddress ?? ""))

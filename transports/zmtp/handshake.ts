@@ -39,7 +39,7 @@ export interface HandshakeStep {
     /** What followed the handshake in the same bytes. */
     readonly rest: Uint8Array;
   };
-  /** Wait for this, and hand what it gives to `resume`; push nothing before. */
+  /** Wait for this, and hand what it gives to `resume`; what is pushed meanwhile is not looked at. */
   readonly pending?: (address: string) => Promise<MechanismStep>;
 }
 
@@ -52,6 +52,7 @@ export class Handshake {
   readonly #socketType: SocketType;
   #unread: Uint8Array = EMPTY;
   #greeting: Greeting | null = null;
+  #isPending = false;
 
   constructor(mechanism: Mechanism, socketType: SocketType) {
     this.#mechanism = mechanism;
@@ -66,11 +67,12 @@ export class Handshake {
   /** Takes what came. Call no more after `failure` or `done`. */
   push(chunk: Uint8Array): HandshakeStep {
     this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
-    return guarded((send) => this.#advance(send));
+    return guarded((send) => (this.#isPending ? this.#hold(send) : this.#advance(send)));
   }
 
   /** Goes on after `pending`, with what it gave. */
   resume(step: MechanismStep): HandshakeStep {
+    this.#isPending = false;
     return guarded((send) => this.#follow(step, send) ?? this.#advance(send));
   }
 
@@ -100,10 +102,19 @@ export class Handshake {
   #follow({ send: replies, done, failure, pending }: MechanismStep, send: Uint8Array[]): HandshakeStep | null {
     for (const reply of replies) send.push(encodeFrame(COMMAND, reply));
     if (failure !== undefined) return { send, failure };
-    if (pending !== undefined) return { ...this.#wait(send), pending };
+    if (pending !== undefined) {
+      this.#isPending = true;
+      return { ...this.#hold(send), pending };
+    }
     if (done === undefined) return null;
     const peer = this.#judge(done.metadata, this.#greeting!);
     return { send, done: { peer, codec: done.codec, rest: this.#unread } };
+  }
+
+  /** Keeps what came before the verdict on the peer; an honest one sends nothing. */
+  #hold(send: readonly Uint8Array[]): HandshakeStep {
+    if (this.#unread.length <= MAX_COMMAND_BYTES) return this.#wait(send);
+    throw new TransportError("protocol", `${this.#unread.length} bytes came before the handshake was over`);
   }
 
   /** What stays unread is copied: a view would keep the whole chunk of a peer that may take its time. */

@@ -57,7 +57,7 @@ class PlainServer implements Mechanism {
   readonly asServer = true;
   readonly #authenticate: Authenticate<PlainRequest>;
   readonly #metadata: Uint8Array;
-  #expected: "HELLO" | "INITIATE" = "HELLO";
+  #expected: "HELLO" | "INITIATE" | null = "HELLO";
 
   constructor(authenticate: Authenticate<PlainRequest>, metadata: Uint8Array) {
     this.#authenticate = authenticate;
@@ -74,13 +74,16 @@ class PlainServer implements Mechanism {
       const metadata = parseMetadata(command.data);
       return { send: [commandBody("READY", this.#metadata)], done: { metadata, codec: null } };
     }
-    this.#expected = "INITIATE";
+    this.#expected = null;
     const credentials = parseHello(command.data);
-    const welcome: MechanismStep = { send: [commandBody("WELCOME", EMPTY)] };
+    const welcome = (): MechanismStep => {
+      this.#expected = "INITIATE";
+      return { send: [commandBody("WELCOME", EMPTY)] };
+    };
     return {
       send: [],
       pending: (address) =>
-        decide(this.#authenticate, { mechanism: "PLAIN", address, ...credentials }, "the client", () => welcome),
+        decide(this.#authenticate, { mechanism: "PLAIN", address, ...credentials }, "the client", welcome),
     };
   }
 }

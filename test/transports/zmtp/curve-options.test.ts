@@ -80,7 +80,9 @@ test("a key is the same as Z85 and as bytes, and belongs to its owner: what is g
   const own = decodeZ85(secretKey)!;
   const server = zmtp({ security: { mechanism: "CURVE", role: "server", secretKey: own } });
   own.fill(0);
-  const client = zmtp({ security: { mechanism: "CURVE", role: "client", serverKey: decodeZ85(serverKey)! } });
+  const theirs = decodeZ85(serverKey)!;
+  const client = zmtp({ security: { mechanism: "CURVE", role: "client", serverKey: theirs } });
+  theirs.fill(0);
   const states = new States();
   await using router = server.router();
   await using dealer = client.dealer({ onConnection: states.listener });

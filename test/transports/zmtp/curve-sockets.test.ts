@@ -135,6 +135,26 @@ for (const { name, client, server } of ASKING) {
     assert.deepEqual(sockets.routerStates.statuses, ["handshaking", "closed"]);
   });
 
+  test(`${name.toLowerCase()}: a client that goes while authenticate thinks is noticed at once`, async () => {
+    const asked = deferred();
+    const verdict = deferred<boolean>();
+    const authenticate = (): Promise<boolean> => {
+      asked.resolve();
+      return verdict.promise;
+    };
+    const clock = new ManualClock();
+    const sockets = await pair(
+      { security: server(authenticate) },
+      { security: client, clock, handshakeTimeoutMs: 100 },
+    );
+    await using _ = sockets;
+    await asked.promise;
+    clock.advance(100);
+    assert.equal(await sockets.states.cause(), "handshake-timeout");
+    assert.equal(await sockets.routerStates.cause("closed"), "disconnected");
+    verdict.resolve(true);
+  });
+
   test(`zmtp 16: ${name} and NULL are a mismatch, in both directions`, async () => {
     await using sockets = await pair({ security: server(() => true) }, {});
     assert.equal((await sockets.states.next("waiting")).cause.code, "mechanism-mismatch");

@@ -135,6 +135,23 @@ test("plain: a client that does not wait for WELCOME is answered in order all th
   assert.equal(text(end.done?.rest), text(message(bytes("rest"))));
 });
 
+test("plain: INITIATE that comes while the server is being asked lets nobody in", async () => {
+  const shaking = server(() => false);
+  const step = shaking.push(Buffer.concat([plainGreeting, hello("a", "b")]));
+  for (const byte of command("INITIATE", metadata("SUB")))
+    assert.deepEqual(shaking.push(Buffer.of(byte)), { send: [] });
+  assertFailed(shaking.resume(await step.pending!("")), "authentication", /refuses/);
+});
+
+test("plain: who sends more than a handshake holds while the server is being asked is not waited for", () => {
+  const shaking = server();
+  assert.ok(shaking.push(Buffer.concat([plainGreeting, hello("a", "b"), Buffer.alloc(8_192)])).pending);
+  assertFailed(shaking.push(Buffer.alloc(1)), "protocol", /8193 bytes came before the handshake was over/);
+  const step = server().push(Buffer.concat([plainGreeting, hello("a", "b"), Buffer.alloc(8_193)]));
+  assertFailed(step, "protocol", /8193 bytes came before/);
+  assert.equal(step.pending, undefined);
+});
+
 test("plain: INITIATE before WELCOME is not looked at where the client is refused", async () => {
   const shaking = server(() => false);
   const step = shaking.push(Buffer.concat([plainGreeting, hello("a", "b"), command("INITIATE", metadata("SUB"))]));
