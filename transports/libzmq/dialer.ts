@@ -26,7 +26,7 @@ const STUBBORN: ReadonlySet<TransportErrorCode> = new Set([
 /** libzmq announces its own next attempt right after a disconnection, or there will be none: it found a fault. */
 const ANNOUNCED_IN_MS = 100;
 
-/** libzmq counts the time for a handshake from a moment before we hear that it began. */
+/** libzmq's clock is not ours: what it gave up this close to the time for a handshake, it gave up for that. */
 const EARLY = 0.9;
 
 /**
@@ -43,6 +43,7 @@ export class Dialer {
   #phase: "connecting" | "handshaking" | "ready" | "over" = "over";
   /** When that phase began. */
   #since = 0;
+  #attemptedAt = 0;
   #isResolved = false;
   #isDelayed = false;
   #fault: HandshakeFault | null = null;
@@ -67,6 +68,7 @@ export class Dialer {
     this.#isDelayed = false;
     this.#fault = null;
     this.#enter("connecting");
+    this.#attemptedAt = this.#since;
     this.#host.notify(this.#text, { status: "connecting", attempt: this.#attempt });
     if (this.#isStopped) return;
     try {
@@ -139,7 +141,8 @@ export class Dialer {
 
   /** Why libzmq would try again by itself. */
   #cause(): TransportError {
-    const durationMs = this.#host.options.clock.now() - this.#since;
+    // From the start, for of what happened in between we may have heard late.
+    const durationMs = this.#host.options.clock.now() - this.#attemptedAt;
     if (this.#phase === "connecting") {
       return connectError(this.#text, { isResolved: this.#isResolved, isDelayed: this.#isDelayed, durationMs });
     }

@@ -28,7 +28,7 @@ export type { LibzmqOptions } from "./options.ts";
  * - Connections that a bound socket accepted are not told apart: they are reported under the bound endpoint, messages
  *   carry the number of the latest one, and a router knows a peer from its first message until sending to it fails.
  * - Why a connection could not be made is read from how it went: `refused` may be a route that is closed, and
- *   `unreachable` a refusal that took more than a second. Why one ended is `disconnected` when a keep-alive did it, too.
+ *   `unreachable` a refusal that was heard of late. Why one ended is `disconnected` when a keep-alive did it, too.
  * - A socket type that does not fit, and a frame above the limit, are what is left when libzmq names no fault.
  * - `ipc://` takes a path from whoever is bound there already. Host names are looked up by libzmq's thread, which does
  *   nothing else meanwhile. That thread ends with the process, not with the last socket.

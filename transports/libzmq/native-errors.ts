@@ -16,8 +16,8 @@ export interface FailedAttempt {
   readonly durationMs: number;
 }
 
-/** A refusal comes after one round trip; what takes longer got no answer. */
-const LATE_MS = 1_000;
+/** A refusal comes after one round trip; that a neighbour is not there is known after three seconds. */
+const LATE_MS = 2_500;
 
 const HANDSHAKE_CODES: Readonly<Record<string, TransportErrorCode>> = {
   ERR_ZMTP_MECHANISM_MISMATCH: "mechanism-mismatch",
