@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 
-/** Another program. What it prints is read line by line; disposing kills it. */
+/** Another program. Its standard output is read line by line, its standard error kept; disposing kills it. */
 export class PeerProcess implements AsyncDisposable {
   readonly #name: string;
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
@@ -11,21 +11,19 @@ export class PeerProcess implements AsyncDisposable {
   readonly #reader: Interface;
   readonly #exited: Promise<unknown>;
   #stderr = "";
+  #woken: (() => void)[] = [];
 
-  constructor(name: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+  constructor(name: string, command: string, args: readonly string[]) {
     this.#name = name;
-    this.#child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env });
+    this.#child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.#reader = createInterface({ input: this.#child.stdout, crlfDelay: Number.POSITIVE_INFINITY });
     this.#lines = this.#reader[Symbol.asyncIterator]();
     this.#child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr += text;
+      this.#wake();
     });
     this.#exited = new Promise((resolve) => this.#child.once("close", resolve).once("error", resolve));
-  }
-
-  /** What it wrote to its standard error so far. */
-  get stderr(): string {
-    return this.#stderr;
+    void this.#exited.then(() => this.#wake());
   }
 
   write(line: string): void {
@@ -37,12 +35,22 @@ export class PeerProcess implements AsyncDisposable {
     const { value, done } = await this.#lines.next();
     if (!done) return value;
     await this.#exited;
-    throw new Error(`${this.#name}: ended, ${this.#child.exitCode ?? this.#child.signalCode}\n${this.#stderr}`);
+    throw this.#ended();
+  }
+
+  /** Resolves to the first match in what it wrote to its standard error. Throws when the process has ended. */
+  async logged(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.#stderr);
+      if (match !== null) return match;
+      if (this.#hasEnded) throw this.#ended();
+      await new Promise<void>((resolve) => this.#woken.push(resolve));
+    }
   }
 
   /** Sends the signal and resolves to the exit code, `null` where the signal ended it. */
   async end(signal: NodeJS.Signals): Promise<number | null> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null && this.#child.pid !== undefined) {
+    if (!this.#hasEnded) {
       const exited = once(this.#child, "exit");
       this.#child.kill(signal);
       await exited;
@@ -57,5 +65,17 @@ export class PeerProcess implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.end("SIGKILL");
+  }
+
+  get #hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.pid === undefined;
+  }
+
+  #ended(): Error {
+    return new Error(`${this.#name}: ended, ${this.#child.exitCode ?? this.#child.signalCode}\n${this.#stderr}`);
+  }
+
+  #wake(): void {
+    for (const resolve of this.#woken.splice(0)) resolve();
   }
 }
