@@ -76,9 +76,9 @@ export class MessageParser {
     let offset = this.#finishPending(chunk);
     while (offset < end) {
       const flags = chunk[offset]!;
+      checkFlags(flags);
       const start = offset + ((flags & LONG) === 0 ? 2 : 9);
       if (start > end) {
-        checkFlags(flags);
         this.#header.set(chunk.subarray(offset), 0);
         this.#headerLength = end - offset;
         return;
@@ -139,7 +139,6 @@ export class MessageParser {
 
   /** Refuses a frame by its header alone, before anything is allocated for it. */
   #check(flags: number, size: number): void {
-    checkFlags(flags);
     if (this.#codec === null) checkCommandSize(flags, size);
     const overhead = this.#codec === null ? 0 : this.#codec.overheadBytes;
     if (size + this.#messageBytes > this.#limits.maxMessageBytes + overhead) throw this.#tooLarge(size);
