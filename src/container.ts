@@ -2,7 +2,7 @@ import "reflect-metadata";
 import { Registry } from "prom-client";
 import { type DependencyContainer, type InjectionToken, instanceCachingFactory, container as root } from "tsyringe";
 import { memory } from "../transports/memory/index.ts";
-import { zmtp } from "../transports/zmtp/index.ts";
+import { type ZmtpSecurity, zmtp } from "../transports/zmtp/index.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { RegisteredPods } from "./discovery/registered.ts";
@@ -14,6 +14,7 @@ import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { type ConnectionOptions, defaultTransport, type SecurityOptions, type TransportName } from "./options.ts";
 import { Readiness } from "./readiness.ts";
+import { loadSodium } from "./sodium.ts";
 import { Store } from "./store.ts";
 import { KVEventManager } from "./sync/manager.ts";
 import type { StreamOptions } from "./sync/options.ts";
@@ -79,7 +80,7 @@ export async function createTransport(
   switch (name) {
     case "auto":
     case "zmtp":
-      return zmtp({ ...connections, ...(security !== undefined && { security: { ...security, role: "client" } }) });
+      return zmtp({ ...connections, ...(security !== undefined && { security: await asClient(security) }) });
     case "memory":
       return memory(withoutLimit(connections));
     case "libzmq": {
@@ -96,6 +97,13 @@ export async function createTransport(
         `transport is ${JSON.stringify(name)}: use zmtp, libzmq, memory, websocket or auto`,
       );
   }
+}
+
+/** The boxes of CURVE are libsodium's where that is installed: the same ones, sooner. */
+async function asClient(security: SecurityOptions): Promise<ZmtpSecurity> {
+  if (security.mechanism === "PLAIN") return { ...security, role: "client" };
+  const secretbox = await loadSodium();
+  return { ...security, role: "client", ...(secretbox !== null && { secretbox }) };
 }
 
 /**
