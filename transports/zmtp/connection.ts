@@ -199,7 +199,7 @@ export class Connection {
 
   readonly #onError = (error?: Error): void => {
     const meaning = this.#status === "handshaking" ? this.#handshake.onSilentClose() : null;
-    if (meaning !== null) this.fail(meaning);
+    if (meaning !== null) this.fail(new TransportError(meaning.code, meaning.message, { cause: error }));
     else this.#end(disconnectError(this.endpoint, this.#status === "handshaking" ? "handshake" : "traffic", error));
   };
 
