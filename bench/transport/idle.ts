@@ -1,18 +1,21 @@
 /**
  * What connections cost that do nothing: memory (after collecting garbage) and CPU. Needs --expose-gc.
- * Usage: idle ENDPOINT CONNECTIONS SECONDS; each connection is a subscriber of its own.
+ * Usage: idle ENDPOINT CONNECTIONS SECONDS; each connection is a subscriber of its own. Prints a line before it opens
+ * them and one when they are open, and waits for an answer each time; then one line of JSON.
  */
+import { createInterface } from "node:readline";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Subscriber } from "../../src/transport.ts";
 import { zmtp } from "../../transports/zmtp/index.ts";
+import { memory } from "./memory.ts";
 
 const [endpoint, connectionsText, secondsText] = process.argv.slice(2) as [string, string, string];
 const connections = Number(connectionsText);
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
-function memory(): { readonly rss: number; readonly held: number } {
-  for (let i = 0; i < 4; i++) globalThis.gc?.();
-  const { rss, heapUsed, external } = process.memoryUsage();
-  return { rss, held: heapUsed + external };
+async function tell(what: string): Promise<void> {
+  process.stdout.write(`${what}\n`);
+  await answers.next();
 }
 
 async function open(count: number): Promise<Subscriber[]> {
@@ -20,10 +23,12 @@ async function open(count: number): Promise<Subscriber[]> {
   let ready = 0;
   const subscribers: Subscriber[] = [];
   const all = new Promise<void>((resolve) => {
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < count; i += 1) {
       const subscriber = transport.subscriber({
         onConnection: (_endpoint, { status }) => {
-          if (status === "ready" && ++ready === count) resolve();
+          if (status !== "ready") return;
+          ready += 1;
+          if (ready === count) resolve();
         },
       });
       subscriber.subscribe("");
@@ -38,9 +43,11 @@ async function open(count: number): Promise<Subscriber[]> {
 // What is loaded and compiled once is no cost of a connection.
 const warm = await open(20);
 await Promise.all(warm.map((subscriber) => subscriber.close()));
+await tell("closed");
 const before = memory();
 const subscribers = await open(connections);
 const after = memory();
+await tell("open");
 const cpu = process.cpuUsage();
 await wait(Number(secondsText) * 1_000);
 const { user, system } = process.cpuUsage(cpu);

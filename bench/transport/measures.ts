@@ -1,4 +1,5 @@
 import { generateCurveKeys } from "../../transports/zmtp/index.ts";
+import type { CurveKind } from "./curve.ts";
 import { node, type Program } from "./processes.ts";
 import { encodedMessage } from "./wire.ts";
 
@@ -34,13 +35,13 @@ export function publishRate(kind: "ours" | "zeromq", payloadBytes: number, secon
   });
 }
 
-/** MB/s of payload from our publisher to our subscriber, encrypted, a process each. */
-export function curveRate(payloadBytes: number, messages: number): Promise<number> {
+/** MB/s of frames from a publisher to a subscriber of the same kind, encrypted, a process each. */
+export function curveRate(kind: CurveKind, payloadBytes: number, messages: number): Promise<number> {
   return withPrograms(async (start) => {
     const { publicKey, secretKey } = generateCurveKeys();
-    const publisher = start("./publish.ts", ["curve", String(payloadBytes), "60", secretKey]);
+    const publisher = start("./publish.ts", [kind, String(payloadBytes), "60", publicKey, secretKey]);
     const counts = [String(Math.ceil(messages / 5)), String(messages), String(payloadBytes), publicKey];
-    const receiver = start("./receive.ts", ["curve", await publisher.line(), ...counts]);
+    const receiver = start("./receive.ts", [kind, await publisher.line(), ...counts]);
     publisher.child.stdin!.write("go\n");
     const { bytes, seconds } = JSON.parse(await receiver.line()) as {
       readonly bytes: number;
@@ -60,20 +61,32 @@ export function roundTrip(kind: "ours" | "zeromq", count: number): Promise<numbe
 }
 
 export interface IdleCost {
-  /** JavaScript heap and buffers, per connection. */
+  /** JavaScript heap and buffers, per connection that was dialled. */
   readonly bytes: number;
   /** Of the whole process, per connection: with what the system keeps. */
   readonly rssBytes: number;
-  /** Of one core, for all of them. */
+  /** JavaScript heap and buffers, per connection that was accepted. */
+  readonly acceptedBytes: number;
+  /** Of one core, for all that were dialled. */
   readonly cpuPercent: number;
 }
 
 export function idleCost(connections: number, seconds: number): Promise<IdleCost> {
   return withPrograms(async (start) => {
-    const endpoint = await start("./idle-server.ts", []).line();
-    return JSON.parse(
-      await start("./idle.ts", [endpoint, String(connections), String(seconds)], ["--expose-gc"]).line(),
-    );
+    const server = start("./idle-server.ts", [], ["--expose-gc"]);
+    const args = [await server.line(), String(connections), String(seconds)];
+    const client = start("./idle.ts", args, ["--expose-gc"]);
+    const held = async (): Promise<number> => {
+      await client.line();
+      server.child.stdin!.write("?\n");
+      const bytes = Number(await server.line());
+      client.child.stdin!.write("go\n");
+      return bytes;
+    };
+    const before = await held();
+    const after = await held();
+    const cost = JSON.parse(await client.line()) as Omit<IdleCost, "acceptedBytes">;
+    return { ...cost, acceptedBytes: Math.round((after - before) / connections) };
   });
 }
 

@@ -1,12 +1,20 @@
 /**
- * Publishes as fast as it can for some seconds. Usage: publish ours|zeromq|curve PAYLOAD_BYTES SECONDS [SECRET_KEY];
- * prints its endpoint, and waits for a line on standard input before it begins.
+ * Publishes as fast as it can for some seconds. Usage: publish KIND PAYLOAD_BYTES SECONDS [PUBLIC_KEY SECRET_KEY] with
+ * KIND ours, zeromq, curve, curve_sodium or curve_zeromq; prints its endpoint, and waits for a line on standard input
+ * before it begins.
  */
 import { once } from "node:events";
 import { setImmediate as turn } from "node:timers/promises";
 import { zmtp } from "../../transports/zmtp/index.ts";
+import { secretboxOf } from "./curve.ts";
 
-const [kind, payloadText, secondsText, secretKey] = process.argv.slice(2) as [string, string, string, string?];
+const [kind, payloadText, secondsText, publicKey, secretKey] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string?,
+  string?,
+];
 const payload = Buffer.alloc(Number(payloadText), 0x5a);
 const message = [new Uint8Array(0), new Uint8Array(8).fill(1), payload];
 
@@ -14,32 +22,37 @@ const message = [new Uint8Array(0), new Uint8Array(8).fill(1), payload];
 const BURST = 256;
 
 async function ours(): Promise<void> {
-  const security =
-    kind === "curve"
-      ? { security: { mechanism: "CURVE" as const, role: "server" as const, secretKey: secretKey! } }
-      : {};
-  const publisher = zmtp(security).publisher();
+  const secretbox = await secretboxOf(kind);
+  const transport =
+    secretKey === undefined
+      ? zmtp()
+      : zmtp({ security: { mechanism: "CURVE", role: "server", secretKey, ...secretbox } });
+  const publisher = transport.publisher();
   process.stdout.write(`${await publisher.bind("tcp://127.0.0.1:*")}\n`);
   await once(process.stdin, "data");
   const end = performance.now() + Number(secondsText) * 1_000;
   while (performance.now() < end) {
-    for (let i = 0; i < BURST; i++) publisher.send(message);
+    for (let i = 0; i < BURST; i += 1) publisher.send(message);
     await turn();
   }
 }
 
 async function zeromq(): Promise<void> {
   const { Publisher } = await import("zeromq");
-  const publisher = new Publisher({ sendHighWaterMark: 100_000 });
+  const publisher = new Publisher({
+    sendHighWaterMark: 100_000,
+    ...(secretKey !== undefined &&
+      publicKey !== undefined && { curveServer: true, curvePublicKey: publicKey, curveSecretKey: secretKey }),
+  });
   await publisher.bind("tcp://127.0.0.1:*");
   process.stdout.write(`${publisher.lastEndpoint}\n`);
   await once(process.stdin, "data");
   const end = performance.now() + Number(secondsText) * 1_000;
   while (performance.now() < end) {
-    for (let i = 0; i < BURST; i++) await publisher.send(message);
+    for (let i = 0; i < BURST; i += 1) await publisher.send(message);
   }
 }
 
-if (kind === "zeromq") await zeromq();
+if (kind.endsWith("zeromq")) await zeromq();
 else await ours();
 process.exit(0);

@@ -1,9 +1,11 @@
 /**
- * Receives a stream and tells how fast. Usage: receive ours|zeromq|net|curve ENDPOINT WARMUP MESSAGES PAYLOAD_BYTES [KEY]; prints
- * one line of JSON. Every frame is touched, as a reader of it would.
+ * Receives a stream and tells how fast. Usage: receive KIND ENDPOINT WARMUP MESSAGES PAYLOAD_BYTES [SERVER_KEY] with KIND
+ * ours, zeromq, net, curve, curve_sodium or curve_zeromq; prints one line of JSON. Every frame is touched, as a reader
+ * of it would.
  */
 import { connect } from "node:net";
-import { zmtp } from "../../transports/zmtp/index.ts";
+import { generateCurveKeys, zmtp } from "../../transports/zmtp/index.ts";
+import { secretboxOf } from "./curve.ts";
 import { encodedMessage, GREETING, READY_SUB, SUBSCRIBE_ALL } from "./wire.ts";
 
 const [kind, endpoint, warmupText, messagesText, payloadText, serverKey] = process.argv.slice(2) as [
@@ -19,13 +21,19 @@ const messages = Number(messagesText);
 
 let count = 0;
 let bytes = 0;
+/** Of first bytes, so that reading them is not optimised away. */
+let touched = 0;
 let startedNs = 0n;
 let startedCpu = process.cpuUsage();
 
 /** Counts a message; ends the process with the last one. */
-function counted(messageBytes: number): void {
-  count++;
-  bytes += messageBytes;
+function counted(frames: readonly Uint8Array[]): void {
+  for (let i = 0; i < frames.length; i += 1) {
+    const frame = frames[i]!;
+    bytes += frame.length;
+    if (frame.length > 0) touched += frame[0]!;
+  }
+  count += 1;
   if (count === warmup) begin();
   else if (count === warmup + messages) finish(messages);
 }
@@ -39,39 +47,38 @@ function begin(): void {
 function finish(received: number): void {
   const seconds = Number(process.hrtime.bigint() - startedNs) / 1e9;
   const { user, system } = process.cpuUsage(startedCpu);
-  process.stdout.write(
-    `${JSON.stringify({ messages: received, bytes, seconds, cpuSeconds: (user + system) / 1e6 })}\n`,
-    () => process.exit(0),
-  );
+  const reading = { messages: received, bytes, seconds, cpuSeconds: (user + system) / 1e6, touched };
+  process.stdout.write(`${JSON.stringify(reading)}\n`, () => process.exit(0));
 }
 
 async function ours(): Promise<void> {
-  const security =
-    kind === "curve"
-      ? { security: { mechanism: "CURVE" as const, role: "client" as const, serverKey: serverKey! } }
-      : {};
-  const subscriber = zmtp(security).subscriber();
+  const secretbox = await secretboxOf(kind);
+  const transport =
+    serverKey === undefined
+      ? zmtp()
+      : zmtp({ security: { mechanism: "CURVE", role: "client", serverKey, ...secretbox } });
+  const subscriber = transport.subscriber();
   subscriber.subscribe("");
   subscriber.connect(endpoint);
   for await (const { messages: batch } of subscriber.receive()) {
-    for (const frames of batch) {
-      let length = 0;
-      for (let i = 0; i < frames.length; i++) length += frames[i]!.length;
-      counted(length);
-    }
+    for (const frames of batch) counted(frames);
   }
 }
 
 async function zeromq(): Promise<void> {
   const { Subscriber } = await import("zeromq");
-  const subscriber = new Subscriber({ receiveHighWaterMark: 100_000 });
+  const { publicKey, secretKey } = generateCurveKeys();
+  const subscriber = new Subscriber({
+    receiveHighWaterMark: 100_000,
+    ...(serverKey !== undefined && {
+      curveServerKey: serverKey,
+      curvePublicKey: publicKey,
+      curveSecretKey: secretKey,
+    }),
+  });
   subscriber.subscribe("");
   subscriber.connect(endpoint);
-  for await (const frames of subscriber) {
-    let length = 0;
-    for (const frame of frames) length += frame.length;
-    counted(length);
-  }
+  for await (const frames of subscriber) counted(frames);
 }
 
 /** The bytes alone: what a parser cannot exceed. */
@@ -100,6 +107,6 @@ function net(): void {
   });
 }
 
-if (kind === "zeromq") await zeromq();
+if (kind.endsWith("zeromq")) await zeromq();
 else if (kind === "net") net();
 else await ours();

@@ -5,7 +5,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[Math.floor(middle)]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Two digits after the point. */
-export function rounded(value: number, digits = 2): number {
-  return Number(value.toFixed(digits));
+/** So many digits after the point; `null` stays what it is. */
+export function rounded<Value extends number | null>(value: Value, digits = 2): Value {
+  return (value === null ? null : Number(value.toFixed(digits))) as Value;
 }

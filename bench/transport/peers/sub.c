@@ -28,7 +28,7 @@ int main(int argc, char **argv) {
   zmq_setsockopt(sub, ZMQ_SUBSCRIBE, "", 0);
   if (zmq_connect(sub, argv[1]) != 0) return 3;
   double started = 0, startedCpu = 0;
-  uint64_t bytes = 0;
+  uint64_t bytes = 0, touched = 0;
   zmq_msg_t frame;
   zmq_msg_init(&frame);
   for (long count = 0; count < warmup + messages; count++) {
@@ -40,10 +40,11 @@ int main(int argc, char **argv) {
     do {
       if (zmq_msg_recv(&frame, sub, 0) < 0) return 4;
       bytes += zmq_msg_size(&frame);
+      if (zmq_msg_size(&frame) > 0) touched += *(const uint8_t *)zmq_msg_data(&frame);
     } while (zmq_msg_more(&frame));
   }
-  printf("{\"messages\":%ld,\"bytes\":%llu,\"seconds\":%f,\"cpuSeconds\":%f}\n", messages, (unsigned long long)bytes,
-         now() - started, cpu() - startedCpu);
+  printf("{\"messages\":%ld,\"bytes\":%llu,\"seconds\":%f,\"cpuSeconds\":%f,\"touched\":%llu}\n", messages,
+         (unsigned long long)bytes, now() - started, cpu() - startedCpu, (unsigned long long)touched);
   fflush(stdout);
   _Exit(0);
 }
