@@ -26,7 +26,7 @@ export function firstIssue(error: z.ZodError, value: unknown, known: readonly st
       .map((key, at) => (typeof key === "number" ? `[${key}]` : `${at === 0 ? "" : "."}${String(key)}`))
       .join(""),
     key: String(path[0] ?? ""),
-    value: shown(found),
+    value: shownValue(found),
     problem:
       unknownKey === undefined
         ? `${message.charAt(0).toLowerCase()}${message.slice(1)}`
@@ -34,7 +34,14 @@ export function firstIssue(error: z.ZodError, value: unknown, known: readonly st
   };
 }
 
-function shown(value: unknown): string {
-  const json = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? "missing");
+/** A value as JSON, cut where it is long; `missing` where there is none. */
+export function shownValue(value: unknown): string {
+  let json: string;
+  try {
+    json = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? "missing");
+  } catch {
+    // JSON.parse reads what is nested deeper than the stack on which JSON.stringify writes.
+    json = Array.isArray(value) ? "[…" : "{…";
+  }
   return json.length > MAX_SHOWN_CHARACTERS ? `${json.slice(0, MAX_SHOWN_CHARACTERS)}…` : json;
 }

@@ -38,12 +38,12 @@ const METHODS: Readonly<Record<string, string>> = {
   "/query": "POST",
   "/register": "POST",
   "/unregister": "POST",
-  "/workers": "GET",
-  "/metrics": "GET",
-  "/livez": "GET",
-  "/readyz": "GET",
-  "/health": "GET",
-  "/openapi.json": "GET",
+  "/workers": "GET, HEAD",
+  "/metrics": "GET, HEAD",
+  "/livez": "GET, HEAD",
+  "/readyz": "GET, HEAD",
+  "/health": "GET, HEAD",
+  "/openapi.json": "GET, HEAD",
 };
 
 /** The API without a socket: `app.request(…)` answers. */
@@ -95,9 +95,10 @@ function registryOf({ registered }: ServerParts): PodRegistry {
 }
 
 async function bodyOf(c: Context): Promise<unknown> {
-  const type = c.req.header("content-type") ?? "";
-  if (!/^application\/(json|[a-z.+-]+\+json)\b/i.test(type)) {
-    throw new HttpError(415, `content-type is "${type}": send JSON with the header "content-type: application/json"`);
+  const type = c.req.header("content-type");
+  if (!/^application\/(json|[a-z0-9.+-]+\+json)\s*(;|$)/i.test(type ?? "")) {
+    const given = type === undefined ? "missing" : JSON.stringify(type);
+    throw new HttpError(415, `content-type is ${given}: send JSON with the header "content-type: application/json"`);
   }
   const text = await c.req.text();
   try {
@@ -121,6 +122,8 @@ function toHttpError(error: Error, { onError }: ServerParts): HttpError | undefi
     if (error.code === "too-many") return new HttpError(503, error.message);
     if (error.code.startsWith("invalid-")) return new HttpError(400, error.message);
   }
+  // Whoever hung up while sending a body will not read this, and it is no fault of ours.
+  if ("code" in error && error.code === "ECONNRESET") return new HttpError(400, "the body ended before its end");
   onError?.(error);
   return undefined;
 }

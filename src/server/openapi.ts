@@ -14,7 +14,7 @@ const queryResponse = z
     scores: z.record(z.string(), z.record(z.string(), tokens)),
     frequencies: z
       .array(z.number().int())
-      .openapi({ description: "Instances that hold the i-th block and all before it." }),
+      .openapi({ description: "Instances that hold the i-th block and all before it, in blocks of their own size." }),
     instances: z.record(
       z.string(),
       z.object({
@@ -99,7 +99,7 @@ function routes(): Parameters<OpenAPIHono["openAPIRegistry"]["registerPath"]>[0]
   const filter = z.object({ model_name: z.string().optional(), routing_group: z.string().optional() });
   return [
     post("/query", "Which instances hold how much of a prompt.", bodySchemas.query, {
-      200: json(queryResponse, "Best instance first."),
+      200: json(queryResponse, "The instances that hold any of it."),
       ...refused(404),
     }),
     post("/register", "Adds a rank of an instance.", bodySchemas.register, {

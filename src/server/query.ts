@@ -23,7 +23,7 @@ export interface QueryResponse {
   readonly scores: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** How many instances hold the prompt's i-th block, and all before it. Each counts in blocks of its own size. */
   readonly frequencies: readonly number[];
-  /** Those that hold anything of the prompt, best first. */
+  /** Those that hold anything of the prompt; in no order, since JSON objects have none. */
   readonly instances: Readonly<Record<string, InstanceScore>>;
 }
 
@@ -63,10 +63,10 @@ function scoreOf({ blockSize, matchedTokens, ranks }: PodMatch, info: PodInfo | 
 }
 
 function frequenciesOf(matches: readonly PodMatch[]): number[] {
-  const longest = Math.max(0, ...matches.map(({ matchedBlocks }) => matchedBlocks));
-  const frequencies = new Array<number>(longest).fill(0);
-  for (const { matchedBlocks } of matches) {
-    for (let block = 0; block < matchedBlocks; block++) frequencies[block]!++;
-  }
+  const lengths = matches.map(({ matchedBlocks }) => matchedBlocks);
+  const frequencies = new Array<number>(Math.max(0, ...lengths)).fill(0);
+  for (const length of lengths) if (length > 0) frequencies[length - 1]!++;
+  // Who holds a block holds all before it.
+  for (let block = frequencies.length - 2; block >= 0; block--) frequencies[block]! += frequencies[block + 1]!;
   return frequencies;
 }

@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
+import { KVEventSyncError } from "../errors.ts";
 import { createApp, type ServerParts } from "./app.ts";
 
 export { createApp, type PodRegistry, type ServerParts } from "./app.ts";
@@ -12,8 +13,9 @@ export interface ListenAddress {
   readonly url: string;
 }
 
+/** The API on a socket. Disposing equals `close()`. */
 export interface HttpServer extends AsyncDisposable {
-  /** Port 0 takes a free one. Rejects with the system's error, such as `EADDRINUSE`. */
+  /** Port 0 takes a free one. Rejects with the system's error, such as `EADDRINUSE`, and with `closed`. */
   listen(address: { readonly host: string; readonly port: number }): Promise<ListenAddress>;
   /** Takes no more requests, gives those that run `GRACE_MS`, and ends the rest. Idempotent. */
   close(): Promise<void>;
@@ -24,36 +26,80 @@ const GRACE_MS = 2_000;
 
 /** The HTTP API. */
 export function createServer(parts: ServerParts): HttpServer {
-  const server = createAdaptorServer({ fetch: createApp(parts).fetch }) as Server;
+  // The adapter would put its own Request and Response in the place of the process's.
+  const { fetch } = createApp(parts);
+  const server = createAdaptorServer({ fetch, overrideGlobalObjects: false }) as Server;
+  const connections = new Connections(server);
+  let listening: Promise<ListenAddress> | null = null;
   let closing: Promise<void> | null = null;
+  const closeOnce = async (): Promise<void> => {
+    // Looking up the host takes its time; what listens only then must be closed, too.
+    await listening?.catch(() => {});
+    if (server.listening) await shutDown(server, connections);
+  };
   const close = (): Promise<void> => {
-    closing ??= server.listening ? shutDown(server) : Promise.resolve();
+    closing ??= closeOnce();
     return closing;
   };
   return {
-    listen: ({ host, port }) =>
-      new Promise((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(port, host, () => {
-          server.off("error", reject);
-          const { port: taken } = server.address() as AddressInfo;
-          const shownHost = host.includes(":") ? `[${host}]` : host;
-          resolve({ host, port: taken, url: `http://${shownHost}:${taken}` });
-        });
-      }),
+    listen: ({ host, port }) => {
+      if (closing !== null) return Promise.reject(new KVEventSyncError("closed", "server: was closed; make a new one"));
+      listening = startListening(server, host, port);
+      return listening;
+    },
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-function shutDown(server: Server): Promise<void> {
+function startListening(server: Server, host: string, port: number): Promise<ListenAddress> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      const { port: taken } = server.address() as AddressInfo;
+      const shownHost = host.includes(":") ? `[${host}]` : host;
+      resolve({ host, port: taken, url: `http://${shownHost}:${taken}` });
+    });
+  });
+}
+
+function shutDown(server: Server, connections: Connections): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => server.closeAllConnections(), GRACE_MS);
     server.close(() => {
       clearTimeout(timer);
       resolve();
     });
-    // Connections that are kept alive and idle would hold it up until they time out.
-    server.closeIdleConnections();
+    connections.end();
   });
+}
+
+/**
+ * Knows which connections wait for an answer. Node's own `closeIdleConnections` spares those that never sent a request,
+ * and those that get their answer afterwards: either would hold up the end.
+ */
+class Connections {
+  readonly #idle = new Set<Socket>();
+  #isEnding = false;
+
+  constructor(server: Server) {
+    server.on("connection", (socket) => {
+      this.#idle.add(socket);
+      socket.once("close", () => this.#idle.delete(socket));
+    });
+    server.on("request", ({ socket }, response) => {
+      this.#idle.delete(socket);
+      response.once("close", () => {
+        if (this.#isEnding) socket.destroySoon();
+        else if (!socket.destroyed) this.#idle.add(socket);
+      });
+    });
+  }
+
+  /** Ends those that wait for nothing now, and the others with their answers. */
+  end(): void {
+    this.#isEnding = true;
+    for (const socket of this.#idle) socket.destroy();
+  }
 }

@@ -1,8 +1,11 @@
+import type { TransportError } from "../errors.ts";
 import type { PodInfo, StreamInfo, StreamStatus } from "../sync/status.ts";
+import type { ConnectionState } from "../transport.ts";
 
 /**
- * Dynamo's states. `pending`: not connected yet, and nothing is wrong; `active`: connected; `failed`: the last attempt
- * failed, with `last_error`, and is repeated. `paused` does not occur here.
+ * Dynamo's states. `active`: there is a connection, and the stream is `catching-up`, `live` or `partial`; `failed`: the
+ * last attempt failed or its connection was lost, and it is tried again, `last_error` telling why while that waits;
+ * `pending`: all else, such as the first attempt. `paused` does not occur here.
  */
 export type WorkerStatus = "pending" | "active" | "failed";
 
@@ -40,6 +43,7 @@ export interface Worker {
   readonly listeners: Readonly<Record<string, WorkerListener>>;
 }
 
+/** As `GET /workers` shows it. */
 export function workerOf({ pod, streams }: PodInfo): Worker {
   const listeners = streams.map((stream): [number, WorkerListener] => [stream.rank, listenerOf(stream)]);
   const statuses = listeners.map(([, { status }]) => status);
@@ -55,12 +59,23 @@ export function workerOf({ pod, streams }: PodInfo): Worker {
   };
 }
 
+function statusOf({ status, connection }: StreamInfo): WorkerStatus {
+  if (status !== "connecting") return "active";
+  // An attempt after the first comes after one that failed.
+  const isRepeated = connection?.status === "connecting" && connection.attempt > 1;
+  return isRepeated || causeOf(connection) !== undefined ? "failed" : "pending";
+}
+
+function causeOf(connection: ConnectionState | undefined): TransportError | undefined {
+  return connection !== undefined && "cause" in connection ? connection.cause : undefined;
+}
+
 function listenerOf(stream: StreamInfo): WorkerListener {
-  const { connection, endpoint, replayEndpoint } = stream;
-  const cause = connection !== undefined && "cause" in connection ? connection.cause : undefined;
+  const { endpoint, replayEndpoint } = stream;
+  const cause = causeOf(stream.connection);
   return {
     endpoint,
-    status: connection?.status === "ready" ? "active" : cause === undefined ? "pending" : "failed",
+    status: statusOf(stream),
     ...(cause !== undefined && { last_error: cause.message }),
     ...(replayEndpoint !== undefined && { replay_endpoint: replayEndpoint }),
     stream: stream.status,

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { readQuery } from "../../src/server/bodies.ts";
+import { HttpError } from "../../src/server/http-error.ts";
 import { podInfo, serverBench, stored } from "./support.ts";
 
 const source = { model: "m", pod: "a", rank: 0, loraId: -1 };
+const JSON_TYPE = { "content-type": "application/json" };
 const QUERY = { model_name: "m", token_ids: [1, 2, 3, 4, 5, 6] };
 
 test("a query is answered in tokens, by instance, rank and tier", async () => {
@@ -51,9 +54,12 @@ test("an adapter and a salt are part of what is asked", async () => {
       await matched({ cache_salt: "s" }),
       await matched({ extra_keys: [[["image", 1]]] }),
       await matched({ extra_keys: [[["image", 2]]] }),
-      await matched({ lora_name: null, lora_id: null, cache_salt: null, extra_keys: null }),
+      await matched({ lora_name: null, lora_id: null, cache_salt: null, extra_keys: null, routing_group: null }),
+      await matched({ lora_name: "", cache_salt: "" }),
+      await matched({ lora_name: "", lora_id: 5 }),
+      await matched({ cache_salt: "x".repeat(10_000) }),
     ],
-    [0, 2, 0, 2, 2, 2, 0, 0],
+    [0, 2, 0, 2, 2, 2, 0, 0, 0, 2, 0],
   );
 });
 
@@ -76,6 +82,13 @@ test("an instance may have any name", async () => {
   assert.deepEqual(Object.keys(body.scores), ["__proto__"]);
 });
 
+/** Stands for arrays within arrays, which only a text can be: JSON.stringify has too small a stack. */
+const DEEP = "deep";
+
+function jsonOf(body: unknown): string {
+  return JSON.stringify(body).replace(`"${DEEP}"`, () => "[".repeat(200_000) + "]".repeat(200_000));
+}
+
 for (const [name, body, words] of [
   ["no object", [], /^body is \[\]: expected object/],
   ["nothing", null, /^body is null: expected object/],
@@ -88,16 +101,42 @@ for (const [name, body, words] of [
   ["no model", { token_ids: [] }, /^model_name is missing: expected string/],
   ["an empty model", { ...QUERY, model_name: "" }, /^model_name is "": too small/],
   ["a model that is none", { ...QUERY, model_name: 7 }, /^model_name is 7: expected string/],
+  ["a token nested deeper than the stack", { ...QUERY, token_ids: [DEEP] }, /^token_ids\[0\] is \[…: expected number/],
+  ["an empty group", { ...QUERY, routing_group: "" }, /^routing_group is "": too small/],
   ["an adapter that is none", { ...QUERY, lora_name: 7 }, /^lora_name is 7: expected string/],
+  ["an adapter id with a fraction", { ...QUERY, lora_id: 1.5 }, /^lora_id is 1.5: expected int/],
+  ["a salt that is none", { ...QUERY, cache_salt: 7 }, /^cache_salt is 7: expected string/],
+  ["extra keys that are no list", { ...QUERY, extra_keys: "x" }, /^extra_keys is "x": expected array/],
   ["extra keys that are none", { ...QUERY, extra_keys: [7] }, /^extra_keys\[0\] is 7: expected array/],
   ["a tenant", { ...QUERY, tenant_id: "t" }, /^tenant_id is "t": is not supported here/],
 ] as const) {
   test(`a query with ${name} is refused with the field, its value and what is expected`, async () => {
     await using bench = await serverBench();
     bench.pods.push(podInfo("a"));
-    const { status, body: answer } = await bench.post("/query", body);
+    const { status, body: answer } = await bench.send("/query", {
+      method: "POST",
+      headers: JSON_TYPE,
+      body: jsonOf(body),
+    });
     assert.equal(status, 400);
     assert.match(answer.error, words);
     assert.deepEqual(bench.errors, []);
   });
 }
+
+test("what follows the first bad token is not looked at, however long it is", () => {
+  let looks = 0;
+  const tokens = [1, -1, 2];
+  Object.defineProperty(tokens, 2, { get: () => looks++ });
+  assert.throws(() => readQuery({ ...QUERY, token_ids: tokens }), HttpError);
+  assert.equal(looks, 0);
+});
+
+test("every token id of 32 bits is taken, and no other number", () => {
+  for (const token of [0, 1, 2 ** 31, 2 ** 32 - 1]) {
+    assert.deepEqual(readQuery({ ...QUERY, token_ids: [token] }).tokens, Uint32Array.of(token));
+  }
+  for (const token of [-1, 0.5, 2 ** 32, Number.NaN, Number.POSITIVE_INFINITY, 1n, true, null]) {
+    assert.throws(() => readQuery({ ...QUERY, token_ids: [token] }), HttpError);
+  }
+});

@@ -1,105 +1,12 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { test } from "node:test";
 import { Gauge, Registry } from "prom-client";
-import { RegisteredPods } from "../../src/discovery/registered.ts";
 import { TransportError } from "../../src/errors.ts";
-import { createServer } from "../../src/server/server.ts";
-import { ListenerLog } from "../discovery/support.ts";
-import { podInfo, serverBench } from "./support.ts";
+import { createApp, createServer } from "../../src/server/server.ts";
+import { assertDescribed } from "./described.ts";
+import { podInfo, serverBench, stored } from "./support.ts";
 
-const REGISTRATION = { instance_id: "i", endpoint: "tcp://a:5557", model_name: "m", block_size: 16 };
-
-test("an instance registers a rank at a time, and unregisters", async () => {
-  const registered = new RegisteredPods();
-  const log = new ListenerLog();
-  await registered.start(log);
-  await using bench = await serverBench({ registered });
-  const first = await bench.post("/register", REGISTRATION);
-  assert.deepEqual([first.status, first.body], [201, { status: "ok" }]);
-  const more = { ...REGISTRATION, dp_rank: 1, endpoint: "tcp://a:5558", replay_endpoint: "tcp://a:5560" };
-  assert.equal((await bench.post("/register", more)).status, 201);
-  assert.equal(
-    (await bench.post("/register", { ...more, instance_id: 7, dp_rank: 0, replay_endpoint: null })).status,
-    201,
-  );
-  const ended = await bench.post("/unregister", { instance_id: "i", model_name: "m" });
-  assert.deepEqual([ended.status, ended.body], [200, { status: "ok" }]);
-  assert.deepEqual(log.lines, ["+i 0", "~i 0,1", "+7 0", "-i 0,1"]);
-});
-
-for (const [name, body, status, words] of [
-  ["the same rank again", REGISTRATION, 409, /rank 0 is registered already/],
-  ["another block size", { ...REGISTRATION, dp_rank: 1, block_size: 32 }, 409, /blockSize 16, not 32/],
-  ["an endpoint without scheme", { ...REGISTRATION, endpoint: "a:1" }, 400, /endpoint "a:1": expected scheme/],
-  ["an endpoint that is none", { ...REGISTRATION, endpoint: 5557 }, 400, /^endpoint is 5557: expected string/],
-  ["no instance", { ...REGISTRATION, instance_id: undefined }, 400, /^instance_id is missing: expected a name/],
-  ["a rank below 0", { ...REGISTRATION, dp_rank: -1 }, 400, /^dp_rank is -1: /],
-  ["a block size of 0", { ...REGISTRATION, block_size: 0 }, 400, /^block_size is 0: /],
-  ["a salt", { ...REGISTRATION, additional_salt: "x" }, 400, /^additional_salt is "x": is not supported/],
-] as const) {
-  test(`a registration with ${name} is refused with ${status}`, async () => {
-    await using bench = await serverBench();
-    await bench.post("/register", REGISTRATION);
-    const answer = await bench.post("/register", body);
-    assert.equal(answer.status, status);
-    assert.match(answer.body.error, words);
-  });
-}
-
-test("what is not registered is not found, and without a registry nothing registers", async () => {
-  await using bench = await serverBench();
-  const { status, body } = await bench.post("/unregister", { instance_id: "i", model_name: "m" });
-  assert.equal(status, 404);
-  assert.match(body.error, /instance_id is "i": not registered so for model m/);
-  const parts = {
-    directory: { pods: () => [] },
-    indexer: bench.indexer,
-    registry: new Registry(),
-    isReady: () => true,
-  };
-  await using closed = createServer(parts);
-  const { url } = await closed.listen({ host: "127.0.0.1", port: 0 });
-  const headers = { "content-type": "application/json" };
-  const answer = await fetch(`${url}/register`, { method: "POST", headers, body: JSON.stringify(REGISTRATION) });
-  assert.equal(answer.status, 503);
-});
-
-test("workers are listed with the state of each rank, and can be chosen", async () => {
-  await using bench = await serverBench();
-  const cause = new TransportError("refused", "zmtp tcp://c:5557: nobody listens there");
-  bench.pods.push(
-    podInfo("a", { blockSize: 16 }, [{}, { rank: 1, endpoint: "tcp://a:5558", status: "partial", missedBatches: 3 }]),
-    podInfo("b", { modelName: "other" }, [{ status: "connecting", connection: { status: "connecting", attempt: 1 } }]),
-    podInfo("c", { routingGroup: "blue" }, [
-      { status: "connecting", connection: { status: "waiting", cause, attempt: 2, retryInMs: 5 }, idleMs: null },
-    ]),
-  );
-  const { body } = await bench.send("/workers", {});
-  const brief = body.map((worker: Record<string, unknown>) => [worker["instance_id"], worker["status"]]);
-  assert.deepEqual(brief, [
-    ["a", "active"],
-    ["b", "pending"],
-    ["c", "failed"],
-  ]);
-  assert.deepEqual([body[0].block_size, body[1].block_size, body[0].source], [16, null, "zmq"]);
-  assert.deepEqual(body[0].endpoints, { 0: "tcp://a:5557", 1: "tcp://a:5558" });
-  const { stream, missed_batches, last_sequence, idle_ms } = body[0].listeners[1];
-  assert.deepEqual([stream, missed_batches, last_sequence, idle_ms], ["partial", 3, 7, 12]);
-  assert.equal(body[2].listeners[0].last_error, cause.message);
-  for (const [search, expected] of [
-    ["?model_name=other", ["b"]],
-    ["?routing_group=blue", ["c"]],
-    ["?model_name=m&routing_group=default", ["a"]],
-  ] as const) {
-    const chosen = (await bench.send(`/workers${search}`, {})).body;
-    assert.deepEqual(
-      chosen.map((worker: Record<string, unknown>) => worker["instance_id"]),
-      expected,
-    );
-  }
-});
-
+const JSON_TYPE = { "content-type": "application/json" };
 test("probes tell a process that lives from one that is ready", async () => {
   let isReady = false;
   await using bench = await serverBench({ isReady: () => isReady });
@@ -137,23 +44,99 @@ test("the API describes itself, every path and every body of it", async () => {
   for (const [, name] of references) assert.ok(body.components.schemas[name!], name);
 });
 
-test("an unknown path, a wrong method and a body that is not JSON each say what to do", async () => {
+test("answers are as they are described", async () => {
   await using bench = await serverBench();
-  const json = { "content-type": "application/json" };
-  const unknown = await bench.send("/nothing", {});
-  assert.equal(unknown.status, 404);
-  assert.match(unknown.body.error, /no \/nothing; \/openapi\.json/);
-  const wrong = await bench.send("/query", {});
-  assert.deepEqual([wrong.status, wrong.headers.get("allow")], [405, "POST"]);
-  const form = await bench.send("/query", { method: "POST", body: "a=1" });
-  assert.equal(form.status, 415);
-  assert.match(form.body.error, /"content-type: application\/json"/);
-  const broken = await bench.send("/query", { method: "POST", headers: json, body: '{"model_name":' });
-  assert.equal(broken.status, 400);
-  assert.match(broken.body.error, /^body of 14 characters is no JSON: /);
-  const large = await bench.send("/query", { method: "POST", headers: json, body: `[${"1,".repeat(4_500_000)}1]` });
-  assert.equal(large.status, 413);
-  assert.match(large.body.error, /exceeds 8388608 bytes/);
+  const cause = new TransportError("refused", "nobody listens there");
+  const connection = { status: "waiting", cause, attempt: 2, retryInMs: 5 } as const;
+  bench.pods.push(
+    podInfo("a", { blockSize: 16 }, [
+      { replayEndpoint: "tcp://a:5558" },
+      { rank: 1, status: "connecting", connection },
+    ]),
+    podInfo("b", {}, [{ firstSequence: null, lastSequence: null, idleMs: null, status: "partial" }]),
+  );
+  bench.indexer.processBlockStored({ model: "m", pod: "a", rank: 0, loraId: -1 }, stored([1n], [1, 2]));
+  const { body: description } = await bench.send("/openapi.json", {});
+  const query = await bench.post("/query", { model_name: "m", token_ids: [1, 2] });
+  assertDescribed(query.body, description, "/query", "post", 200);
+  assertDescribed((await bench.post("/query", {})).body, description, "/query", "post", 400);
+  assertDescribed((await bench.send("/workers", {})).body, description, "/workers", "get", 200);
+  const registration = { instance_id: "i", endpoint: "tcp://a:5557", model_name: "m" };
+  assertDescribed((await bench.post("/register", registration)).body, description, "/register", "post", 201);
+  assert.throws(() => assertDescribed({ ...query.body, scores: 1 }, description, "/query", "post", 200));
+  assert.throws(() => assertDescribed({ ...query.body, more: 1 }, description, "/query", "post", 200));
+});
+
+test("serving leaves the process's own Request and Response alone", async () => {
+  const { Request: request, Response: response } = globalThis;
+  await using bench = await serverBench();
+  await bench.send("/livez", {});
+  assert.equal(globalThis.Request, request);
+  assert.equal(globalThis.Response, response);
+});
+
+test("an unknown path and a wrong method say what there is", async () => {
+  await using bench = await serverBench();
+  for (const path of ["/nothing", "/query/", "//livez", "/__proto__", "/%zz"]) {
+    const unknown = await bench.send(path, {});
+    assert.equal(unknown.status, 404, path);
+    assert.equal(unknown.body.error, `there is no ${path}; /openapi.json tells what there is`);
+  }
+  const { body: description } = await bench.send("/openapi.json", {});
+  for (const [path, operations] of Object.entries<object>(description.paths)) {
+    const [method, allowed] = "get" in operations ? ["POST", "GET, HEAD"] : ["GET", "POST"];
+    const wrong = await bench.send(path, { method: method! });
+    assert.deepEqual([wrong.status, wrong.headers.get("allow")], [405, allowed], path);
+    assert.equal(wrong.body.error, `${path} takes ${allowed}, not ${method}`);
+  }
+  assert.equal((await bench.send("/livez", { method: "HEAD" })).status, 200);
+});
+
+test("a body that is not announced as JSON is refused with the header to send", async () => {
+  await using bench = await serverBench();
+  bench.pods.push(podInfo("a"));
+  const statusFor = async (type: string): Promise<number> => {
+    const body = new TextEncoder().encode('{"model_name":"m","token_ids":[]}');
+    const init = { method: "POST", body, headers: type === "" ? {} : { "content-type": type } };
+    const { status, body: answer } = await bench.send("/query", init);
+    if (status === 415) assert.match(answer.error, /send JSON with the header "content-type: application\/json"$/);
+    return status;
+  };
+  for (const type of ["", "text/plain", "application/x-www-form-urlencoded", "application/json-seq"]) {
+    assert.equal(await statusFor(type), 415, type);
+  }
+  for (const type of ["application/json", "Application/JSON; charset=utf-8", "application/vnd.kv-1+json"]) {
+    assert.equal(await statusFor(type), 200, type);
+  }
+});
+
+test("a body that is no JSON is refused with its length and what the parser says", async () => {
+  await using bench = await serverBench();
+  for (const path of ["/query", "/register", "/unregister"]) {
+    const broken = await bench.send(path, { method: "POST", headers: JSON_TYPE, body: '{"model_name":' });
+    assert.equal(broken.status, 400);
+    assert.match(broken.body.error, /^body of 14 characters is no JSON: /);
+    assert.equal((await bench.send(path, { method: "POST", headers: JSON_TYPE })).status, 400);
+  }
+});
+
+test("a body above 8 MiB is refused, whether it tells its length or not", async () => {
+  await using bench = await serverBench();
+  const text = `[${"1,".repeat(4_500_000)}1]`;
+  for (const body of [text, new Blob([text]).stream()]) {
+    const large = await bench.send("/query", { method: "POST", headers: JSON_TYPE, body, duplex: "half" });
+    assert.equal(large.status, 413);
+    assert.match(large.body.error, /exceeds 8388608 bytes/);
+  }
+});
+
+test("whoever hangs up while sending a body is no error of ours", async () => {
+  await using bench = await serverBench();
+  const hungUp = Object.assign(new Error("aborted"), { code: "ECONNRESET" });
+  const body = new ReadableStream({ start: (controller) => controller.error(hungUp) });
+  const request = new Request("http://x/query", { method: "POST", headers: JSON_TYPE, body, duplex: "half" });
+  assert.equal((await createApp(bench.parts).fetch(request)).status, 400);
+  assert.deepEqual(bench.errors, []);
 });
 
 test("an error of ours is told to the log, not to strangers", async () => {
@@ -184,16 +167,4 @@ test("a port that is taken is the reason why listening fails", async () => {
   };
   await using second = createServer(parts);
   await assert.rejects(second.listen({ host: "127.0.0.1", port: Number(port) }), { code: "EADDRINUSE" });
-});
-
-test("closing does not wait for connections that are kept alive, nor twice", async () => {
-  const bench = await serverBench();
-  const socket = connect(Number(new URL(bench.url).port), "127.0.0.1");
-  const closed = new Promise<void>((resolve) => socket.on("close", () => resolve()));
-  await new Promise<void>((resolve) => {
-    socket.once("data", () => resolve());
-    socket.write("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
-  });
-  await Promise.all([bench.server.close(), bench.server.close()]);
-  await closed;
 });

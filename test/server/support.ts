@@ -65,6 +65,8 @@ export function podInfo(key: string, pod: Partial<Pod> = {}, streams: readonly P
 export interface ServerBench extends AsyncDisposable {
   readonly url: string;
   readonly server: HttpServer;
+  /** What it is made of. */
+  readonly parts: ServerParts;
   readonly indexer: SyncPrefixHashTable;
   readonly pods: PodInfo[];
   readonly errors: Error[];
@@ -86,7 +88,7 @@ export async function serverBench(parts: Partial<ServerParts> = {}): Promise<Ser
   const indexer = new SyncPrefixHashTable();
   const pods: PodInfo[] = [];
   const errors: Error[] = [];
-  const server = createServer({
+  const all: ServerParts = {
     directory: { pods: () => pods },
     indexer,
     registered: new RegisteredPods(),
@@ -94,7 +96,8 @@ export async function serverBench(parts: Partial<ServerParts> = {}): Promise<Ser
     isReady: () => true,
     onError: (error) => errors.push(error),
     ...parts,
-  });
+  };
+  const server = createServer(all);
   const { url } = await server.listen({ host: "127.0.0.1", port: 0 });
   const send = async (path: string, init: RequestInit): Promise<Answer> => {
     const response = await fetch(url + path, init);
@@ -105,6 +108,7 @@ export async function serverBench(parts: Partial<ServerParts> = {}): Promise<Ser
   return {
     url,
     server,
+    parts: all,
     indexer,
     pods,
     errors,
