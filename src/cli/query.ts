@@ -1,6 +1,8 @@
-import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
 import { Command } from "commander";
 import { KVEventSyncError } from "../errors.ts";
+import { shownValue } from "../schema-issue.ts";
 import type { QueryResponse } from "../server/query.ts";
 import { formatTable } from "./table.ts";
 
@@ -35,7 +37,7 @@ export function queryCommand(): Command {
 }
 
 async function query(flags: Flags): Promise<void> {
-  const tokens = parseTokens(readTokensFile(flags.tokensFile), flags.tokensFile);
+  const tokens = parseTokens(await readTokensFile(flags.tokensFile), flags.tokensFile);
   const answer = await ask(flags, tokens);
   const isPlain = flags.json === true || !process.stdout.isTTY;
   process.stdout.write(isPlain ? `${JSON.stringify(answer)}\n` : formatAnswer(answer, tokens.length));
@@ -46,31 +48,30 @@ async function query(flags: Flags): Promise<void> {
  *
  * @throws KVEventSyncError `invalid-tokens` with the line and the value.
  */
-export function parseTokens(text: string, source: string): number[] {
-  if (text.trimStart().startsWith("[")) return parseJsonTokens(text, source);
-  return text
+export function parseTokens(content: string, source: string): number[] {
+  const unmarked = content.replace(/^\uFEFF/, "");
+  if (unmarked.trimStart().startsWith("[")) return parseJsonTokens(unmarked, source);
+  return unmarked
     .split("\n")
     .flatMap((line, at) =>
       line.split(/[\s,]+/).flatMap((word) => (word === "" ? [] : [checkToken(word, source, at + 1)])),
     );
 }
 
-function parseJsonTokens(text: string, source: string): number[] {
+function parseJsonTokens(content: string, source: string): number[] {
   let values: unknown;
   try {
-    values = JSON.parse(text);
+    values = JSON.parse(content);
   } catch (cause) {
     throw new KVEventSyncError(
       "invalid-tokens",
       `${source}: ${(cause as Error).message}; expected a JSON array of integers`,
-      {
-        cause,
-      },
+      { cause },
     );
   }
   return (values as unknown[]).map((value, at) => {
     if (typeof value === "number" && isToken(value)) return value;
-    throw new KVEventSyncError("invalid-tokens", `${source}: entry ${at} is ${JSON.stringify(value)}; ${EXPECTED}`);
+    throw new KVEventSyncError("invalid-tokens", `${source}: entry ${at} is ${shownValue(value)}; ${EXPECTED}`);
   });
 }
 
@@ -89,9 +90,10 @@ function isToken(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= MAX_TOKEN_ID;
 }
 
-function readTokensFile(path: string): string {
+async function readTokensFile(path: string): Promise<string> {
   try {
-    return readFileSync(path === "-" ? 0 : path, "utf8");
+    // As a stream: read at once, a standard input that does not block fails where nothing has come yet.
+    return await (path === "-" ? text(process.stdin) : readFile(path, "utf8"));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new KVEventSyncError("invalid-tokens", `--tokens-file ${path}: ${reason}`, { cause });
@@ -108,37 +110,59 @@ async function ask(flags: Flags, tokens: readonly number[]): Promise<QueryRespon
     routing_group: routingGroup,
   };
   let response: Response;
+  let body: string;
   try {
-    response = await fetch(new URL("/query", url), {
+    response = await fetch(new URL("query", url.endsWith("/") ? url : `${url}/`), {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(request),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
+    body = await response.text();
   } catch (cause) {
     const { message, cause: deeper } = cause as Error;
-    const reason = deeper instanceof Error ? deeper.message : message;
-    throw new KVEventSyncError("unreachable", `no daemon at ${url} (${reason}); start one with kv-event-sync serve`, {
-      cause,
-    });
+    // The error of a name with several addresses has a code and no message.
+    const { message: reason, code } = (deeper ?? {}) as Partial<NodeJS.ErrnoException>;
+    throw new KVEventSyncError(
+      "unreachable",
+      `no daemon at ${url} (${reason || code || message}); start one with kv-event-sync serve`,
+      { cause },
+    );
   }
-  const text = await response.text();
-  if (response.ok) return JSON.parse(text) as QueryResponse;
-  throw new KVEventSyncError("refused", `${url} answers ${response.status}: ${errorIn(text)}`);
+  const answer = parsed(body);
+  if (response.ok && isAnswer(answer)) return answer;
+  const reason = isError(answer) ? answer.error : `${shownValue(body)}; is that kv-event-sync serve?`;
+  throw new KVEventSyncError("refused", `${url} answers ${response.status}: ${reason}`);
 }
 
-function errorIn(text: string): string {
+function parsed(body: string): unknown {
   try {
-    const { error } = JSON.parse(text) as { readonly error?: unknown };
-    return String(error);
+    return JSON.parse(body);
   } catch {
-    return text.slice(0, 200);
+    return undefined;
   }
+}
+
+function isAnswer(value: unknown): value is QueryResponse {
+  return isObject(value) && isObject(value["instances"]);
+}
+
+function isError(value: unknown): value is { readonly error: string } {
+  return isObject(value) && typeof value["error"] === "string";
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
 }
 
 /** The answer as a table, best rank of the best instance first. */
 export function formatAnswer({ instances }: QueryResponse, promptTokens: number): string {
-  const rows = Object.entries(instances).flatMap(([instance, score]) => {
+  // The objects have no such order: JavaScript puts names that are numbers first.
+  const best = Object.entries(instances).sort(
+    ([leftName, left], [rightName, right]) =>
+      right.longest_matched - left.longest_matched || right.gpu - left.gpu || (leftName < rightName ? -1 : 1),
+  );
+  const rows = best.flatMap(([instance, score]) => {
     const ranks = Object.entries(score.dp).sort((left, right) => right[1] - left[1]);
     const { longest_matched, cpu, disk, streams } = score;
     const percent = promptTokens === 0 ? 0 : Math.floor((100 * longest_matched) / promptTokens);

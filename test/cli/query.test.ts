@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -19,11 +22,22 @@ function tokensFile(context: TestContext, content: string): string {
   return path;
 }
 
+/** Where a server listened until now. */
+async function urlOfNobody(): Promise<string> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return `http://127.0.0.1:${port}`;
+}
+
 test("token ids are a JSON array, or numbers with spaces, commas and lines between", () => {
   for (const text of ["[1, 2,\n 3]", "1 2 3", "1,2,3", " 1\n2,\t3\n"])
     assert.deepEqual(parseTokens(text, "f"), [1, 2, 3]);
   assert.deepEqual(parseTokens("", "f"), []);
   assert.deepEqual(parseTokens("[4294967295]", "f"), [4294967295]);
+  assert.deepEqual(parseTokens("\uFEFF[1]", "f"), [1]);
+  assert.deepEqual(parseTokens("\uFEFF1 2", "f"), [1, 2]);
 });
 
 for (const [text, words] of [
@@ -34,8 +48,9 @@ for (const [text, words] of [
   ["[1, 2.5]", /^f: entry 1 is 2.5/],
   ['[1, "2"]', /^f: entry 1 is "2"/],
   ["[1,", /^f: .*expected a JSON array/],
+  [`[${"[".repeat(100_000)}${"]".repeat(100_000)}]`, /^f: entry 0 is \[…; a token id is/],
 ] as const) {
-  test(`${JSON.stringify(text)} is no list of token ids, and the place is named`, () => {
+  test(`${JSON.stringify(text.slice(0, 20))} is no list of token ids, and the place is named`, () => {
     assert.throws(
       () => parseTokens(text, "f"),
       (error) => error instanceof KVEventSyncError && words.test(error.message),
@@ -75,6 +90,24 @@ test("on a terminal the answer is a table, best first", () => {
   );
 });
 
+test("names that are numbers, as Dynamo's are, stand in the table by what they hold", () => {
+  const score = (tokens: number) => ({
+    longest_matched: tokens,
+    gpu: tokens,
+    cpu: tokens,
+    disk: tokens,
+    dp: { 0: tokens },
+    streams: {},
+  });
+  const onDisk = { ...score(32), gpu: 0, dp: { 0: 0 } };
+  const instances = { 1: score(16), 2: onDisk, 9: score(48), a: score(32), b: score(32) };
+  const lines = formatAnswer({ scores: {}, frequencies: [], instances }, 48).trim().split("\n").slice(1);
+  assert.deepEqual(
+    lines.map((line) => line.split(" ")[0]),
+    ["9", "a", "b", "2", "1"],
+  );
+});
+
 test("in a pipe the answer is the daemon's JSON", limit, async (context) => {
   await using bench = await serverBench();
   bench.pods.push(podInfo("a"));
@@ -95,17 +128,17 @@ test("tokens are read from standard input, too", limit, async (context) => {
   assert.deepEqual(JSON.parse((await command.end()).lines[0]!).scores, { a: { 0: 2 } });
 });
 
-for (const [name, flags, words] of [
+for (const [name, url, words] of [
   [
     "no daemon",
-    ["--url", "http://127.0.0.1:1"],
-    /no daemon at http:\/\/127\.0\.0\.1:1 \(.+\); start one with kv-event-sync serve/,
+    await urlOfNobody(),
+    /no daemon at http:\/\/127\.0\.0\.1:\d+ \(connect ECONNREFUSED .+\); start one with kv-event-sync serve/,
   ],
-  ["a URL that is none", ["--url", "nonsense"], /no daemon at nonsense/],
+  ["a URL that is none", "nonsense", /no daemon at nonsense \(Invalid URL\)/],
 ] as const) {
   test(`with ${name} the query fails in one line`, limit, async (context) => {
     const file = tokensFile(context, "1");
-    const { code, stderr } = await run(context, ["query", "--model", "m", "--tokens-file", file, ...flags]).end();
+    const { code, stderr } = await run(context, ["query", "--model", "m", "--tokens-file", file, "--url", url]).end();
     assert.equal(code, 1);
     assert.match(stderr, words);
     assert.equal(stderr.trim().split("\n").length, 1);
@@ -122,3 +155,26 @@ test("a model that nobody serves is told, and a file that is not there", limit, 
   assert.equal(missing.code, 1);
   assert.match(missing.stderr, /--tokens-file .*\.none: ENOENT/);
 });
+
+for (const [name, reply, words] of [
+  ["another server", "<html>hello</html>", /answers 200: "<html>hello<\/html>"; is that kv-event-sync serve\?/],
+  ["JSON that is no answer", "{}", /answers 200: "\{\}"; is that kv-event-sync serve\?/],
+  ["nothing", "", /answers 200: ""; is that kv-event-sync serve\?/],
+] as const) {
+  test(`${name} at the URL is told in one line`, limit, async (context) => {
+    const asked: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.url);
+      request.resume().on("end", () => response.end(reply));
+    }).listen(0, "127.0.0.1");
+    context.after(() => server.close());
+    await once(server, "listening");
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/below/here`;
+    const file = tokensFile(context, "1");
+    const { code, stderr } = await run(context, ["query", "--model", "m", "--tokens-file", file, "--url", url]).end();
+    assert.equal(code, 1);
+    assert.match(stderr, words);
+    assert.equal(stderr.trim().split("\n").length, 1);
+    assert.deepEqual(asked, ["/below/here/query"]);
+  });
+}
