@@ -180,6 +180,7 @@ function withDefaults(values: Values): DaemonOptions {
   const { replayTimeoutMs, replayIdleMs, maxHeldBytes, quietCheckMs, replayRetryMinMs } = values;
   // A first delay above the default for the longest one raises that.
   const replayRetryMaxMs = values.replayRetryMaxMs ?? Math.max(30_000, replayRetryMinMs ?? 0);
+  const quietCheckMaxMs = Math.max(60_000, quietCheckMs ?? 0);
   const security = securityOf(values);
   return {
     transport: values.transport ?? "zmtp",
@@ -194,6 +195,7 @@ function withDefaults(values: Values): DaemonOptions {
       replayIdleMs,
       maxHeldBytes,
       quietCheckMs,
+      quietCheckMaxMs,
       replayRetryMinMs,
       replayRetryMaxMs,
     }),

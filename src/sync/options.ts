@@ -18,10 +18,13 @@ export interface StreamOptions {
    */
   readonly maxHeldBytes?: number;
   /**
-   * Quiet after which a stream asks its replay endpoint whether it missed the last batches; 0 never asks.
-   * @default 2_000 // once per pause, and answered with one batch
+   * Quiet after which a stream asks its replay endpoint whether it missed the last batches; 0 never asks. While it stays
+   * quiet the time doubles from one question to the next, up to `quietCheckMaxMs`: the answer may be lost as well.
+   * @default 2_000 // answered with one batch
    */
   readonly quietCheckMs?: number;
+  /** Longest such time. @default 60_000 // a question a minute, of an engine that does nothing else */
+  readonly quietCheckMaxMs?: number;
   /**
    * First delay before a partial stream asks for the whole picture again; doubles up to `replayRetryMaxMs`.
    * @default 1_000 // AIBrix's AIBRIX_ZMQ_RECONNECT_INTERVAL
@@ -39,6 +42,7 @@ const DEFAULTS: ResolvedStreamOptions = {
   replayIdleMs: 1_000,
   maxHeldBytes: 67_108_864,
   quietCheckMs: 2_000,
+  quietCheckMaxMs: 60_000,
   replayRetryMinMs: 1_000,
   replayRetryMaxMs: 30_000,
 };
@@ -61,11 +65,15 @@ export function resolveStreamOptions(options: StreamOptions = {}): ResolvedStrea
     }
     numbers[name] = value;
   }
-  if (numbers.replayRetryMaxMs < numbers.replayRetryMinMs) {
-    throw new ConfigurationError(
-      "invalid-option",
-      `stream: replayRetryMaxMs ${numbers.replayRetryMaxMs} is below replayRetryMinMs ${numbers.replayRetryMinMs}; raise it`,
-    );
-  }
+  checkRange("replayRetryMinMs", "replayRetryMaxMs", numbers);
+  checkRange("quietCheckMs", "quietCheckMaxMs", numbers);
   return numbers;
+}
+
+function checkRange(least: keyof StreamOptions, most: keyof StreamOptions, numbers: ResolvedStreamOptions): void {
+  if (numbers[most] >= numbers[least]) return;
+  throw new ConfigurationError(
+    "invalid-option",
+    `stream: ${most} ${numbers[most]} is below ${least} ${numbers[least]}; raise it`,
+  );
 }

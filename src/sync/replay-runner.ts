@@ -31,9 +31,10 @@ export class ReplayRunner {
   readonly #closing = new Set<Promise<void>>();
   #running: Running | null = null;
   #isClosed = false;
-  /** There was something since the last check. */
-  #needsCheck = true;
+  /** Of the last batch, or check. */
   #stirredMs = 0;
+  /** Quiet before the next check: grows from check to check, and begins anew with the next batch. */
+  #quietMs: number;
   #checkTimer: unknown;
   #rebuildTimer: unknown;
   #retryMs: number;
@@ -52,12 +53,17 @@ export class ReplayRunner {
     this.#parts = parts;
     this.#onChange = onChange;
     this.#retryMs = parts.options.replayRetryMinMs;
+    this.#quietMs = parts.options.quietCheckMs;
   }
 
   /** Something came live. */
   stirred(): void {
-    this.#stirredMs = this.#parts.clock.now();
-    this.#needsCheck = true;
+    const { clock, options } = this.#parts;
+    this.#stirredMs = clock.now();
+    if (this.#quietMs === options.quietCheckMs) return;
+    this.#quietMs = options.quietCheckMs;
+    clock.clearTimeout(this.#checkTimer);
+    this.#checkTimer = undefined;
   }
 
   /** Brings what runs in line with what the sequencer wants. */
@@ -116,19 +122,12 @@ export class ReplayRunner {
   }
 
   /** The sequencer wants this replay no more: it has brought all, or not. */
-  #over({ request, replay, startedMs }: Running): void {
+  #over({ replay, startedMs }: Running): void {
     this.#running = null;
     this.#dispose(replay);
     const succeeded = this.#sequencer.wasReplayComplete;
     this.#counters.replayEnded(succeeded, (this.#parts.clock.now() - startedMs) / 1_000);
-    if (succeeded) {
-      this.#retryMs = this.#parts.options.replayRetryMinMs;
-      if (request.purpose === "check") this.#needsCheck = false;
-    } else if (request.purpose === "check") this.#backOff();
-  }
-
-  #backOff(): void {
-    this.#retryMs = Math.min(this.#retryMs * 2, this.#parts.options.replayRetryMaxMs);
+    if (succeeded) this.#retryMs = this.#parts.options.replayRetryMinMs;
   }
 
   #dispose(replay: Replay): void {
@@ -138,28 +137,30 @@ export class ReplayRunner {
 
   #remindOfCheck(): void {
     const { clock, options } = this.#parts;
-    const { quietCheckMs } = options;
-    const delayMs = Math.max(quietCheckMs, this.#retryMs);
+    const { quietCheckMs, quietCheckMaxMs } = options;
     const isIdle = this.#sequencer.request === null && this.#sequencer.status !== "connecting";
-    if (!this.#needsCheck || quietCheckMs === 0 || !isIdle || this.#checkTimer !== undefined) return;
+    if (quietCheckMs === 0 || !isIdle || this.#checkTimer !== undefined) return;
     const look = (): void => {
       this.#checkTimer = undefined;
-      const leftMs = this.#stirredMs + delayMs - clock.now();
-      if (leftMs > 0) this.#checkTimer = clock.setTimeout(look, leftMs);
-      else {
-        this.#sequencer.check();
-        this.#onChange();
+      const leftMs = this.#stirredMs + this.#quietMs - clock.now();
+      if (leftMs > 0) {
+        this.#checkTimer = clock.setTimeout(look, leftMs);
+        return;
       }
+      this.#stirredMs = clock.now();
+      this.#quietMs = Math.min(this.#quietMs * 2, quietCheckMaxMs);
+      this.#sequencer.check();
+      this.#onChange();
     };
-    this.#checkTimer = clock.setTimeout(look, delayMs);
+    this.#checkTimer = clock.setTimeout(look, this.#quietMs);
   }
 
   #remindOfRebuild(): void {
-    const { clock } = this.#parts;
+    const { clock, options } = this.#parts;
     if (!this.#sequencer.wantsRebuild || this.#rebuildTimer !== undefined) return;
     this.#rebuildTimer = clock.setTimeout(() => {
       this.#rebuildTimer = undefined;
-      this.#backOff();
+      this.#retryMs = Math.min(this.#retryMs * 2, options.replayRetryMaxMs);
       this.#sequencer.rebuild();
       this.#onChange();
     }, this.#retryMs);

@@ -84,6 +84,7 @@ for (const [name, value] of [
   ["maxHeldBytes", -1],
   ["quietCheckMs", Number.NaN],
   ["replayRetryMaxMs", 10],
+  ["quietCheckMaxMs", 10],
 ] as const) {
   test(`the option ${name} ${value} is refused by name`, () => {
     assert.throws(
