@@ -96,6 +96,19 @@ async function importAll() {
   }
 }
 
+/** What README.md says of the size is so: the packages exactly, bytes within a fifth. */
+function checkReadme(tarballBytes, packages, installedBytes) {
+  const said = /tarball has (\d+) kB; .* (\d+) packages and (\d+) MB/.exec(
+    readFileSync(join(root, "README.md"), "utf8"),
+  );
+  const isNear = (value, bytes) => Math.abs(value - bytes) < bytes / 5;
+  const [tarballKB, count, installedMB] = (said ?? []).slice(1).map(Number);
+  check(
+    isNear(tarballKB * 1e3, tarballBytes) && count === packages && isNear(installedMB * 1e6, installedBytes),
+    `README.md: ${said?.[0] ?? "no size is told"}; the numbers are the two lines above`,
+  );
+}
+
 try {
   const packed = pack();
   const { packages, installedBytes } = install(packed.tarball);
@@ -105,6 +118,7 @@ try {
     `tarball ${kilobytes(packed.size)}, unpacked ${kilobytes(packed.unpackedSize)}, ${packed.entryCount} files`,
   );
   console.log(`installed: ${packages} packages, ${kilobytes(installedBytes)}, nothing native`);
+  checkReadme(packed.size, packages, installedBytes);
 } finally {
   rmSync(home, { recursive: true, force: true });
 }
