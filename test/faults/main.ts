@@ -1,6 +1,6 @@
 /**
- * `npm run simulate:faults -- [--seeds 10000] [--from 0] [--seconds 170] [--json]`: as many worlds as that, each decided
- * by its seed. Ends with exit code 1, and the command that repeats it, where an index differs from its engines.
+ * `npm run simulate:faults -- [--seeds 1000] [--from 0] [--seconds 600] [--until-diverged] [--json]`: as many worlds as
+ * that, each decided by its seed. Ends with exit code 1, and the command that repeats it, where an index differs from its engines.
  */
 import { parseArgs } from "node:util";
 import { runScenario } from "./scenario.ts";
@@ -10,6 +10,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "1000" },
     from: { type: "string", default: "0" },
     seconds: { type: "string", default: "600" },
+    "until-diverged": { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -36,6 +37,7 @@ for (let seed = from; seed < until && performance.now() < deadlineMs; seed++) {
     totals.diverged++;
     console.error(`seed ${seed}: ${divergence.length} differences; the first: ${divergence.slice(0, 3).join("; ")}`);
     console.error(`  npm run simulate:faults -- --from ${seed} --seeds 1`);
+    if (values["until-diverged"]) break;
   }
   if (process.stderr.isTTY && seed % 10 === 0) process.stderr.write(`\r${totals.seeds} of ${until - from} seeds`);
 }

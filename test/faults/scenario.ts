@@ -21,6 +21,8 @@ export interface Outcome {
 }
 
 const MODEL = "m";
+/** Tokens. */
+const BLOCK_SIZE = 4;
 /** Longer than any time-out, retry and check that a stream may still have to go through. */
 const QUIET_MS = 180_000;
 
@@ -126,7 +128,7 @@ class World {
         { endpoint: `tcp://10.0.0.1:${port}`, ...(hasReplay && { replayEndpoint: `tcp://10.0.0.1:${port + 1}` }) },
       ],
       transport: this.#transport,
-      blockSize: 4,
+      blockSize: BLOCK_SIZE,
       capacityBlocks: this.#pick(8, 40),
       ...(this.#random() < 0.3 && { cpuCapacityBlocks: this.#pick(8, 60) }),
       bufferSteps: this.#random() < 0.5 ? 10_000 : this.#pick(4, 60),
@@ -198,8 +200,18 @@ class World {
     this.#transport.faults.cut({ endpoint: target }, { forMs: this.#pick(0, 4_000) });
   }
 
-  async #restart({ pod }: Engine): Promise<void> {
+  /** Often while nobody is connected, so that the new process has said something, or as much as the old one, before. */
+  async #restart(engine: Engine): Promise<void> {
+    const { pod } = engine;
+    const [{ endpoint } = { endpoint: "" }] = pod.ranks;
+    const before = pod.isRunning ? pod.nextSequence() : 0;
+    const isUnseen = this.#random() < 0.5;
+    if (isUnseen) this.#transport.faults.cut({ endpoint }, { forMs: this.#pick(500, 4_000) });
     await this.#clock.run(pod.restart());
+    if (!isUnseen) return;
+    const wanted = this.#random() < 0.5 ? before + this.#pick(-1, 2) : this.#pick(0, 20);
+    while (pod.nextSequence() < wanted) pod.reset();
+    this.#ask(engine, this.#pick(0, 3));
   }
 
   #announce(engine: Engine): void {
@@ -251,17 +263,41 @@ class World {
       else if (places.some((place) => !block.tiers.includes(place)))
         found.push(`${pod.key}: block ${hash} is not in ${places}`);
     }
-    if (!isComplete) return found;
-    for (const [hash, block] of pool) {
+    for (const [hash, block] of isComplete ? pool : []) {
       const places = held.get(hash);
       if (places === undefined) found.push(`${pod.key}: block ${hash} is held, and not indexed`);
-      else if (places.length !== block.tiers.length)
+      else if (places.length !== block.tiers.length) {
         found.push(`${pod.key}: block ${hash} is in ${places}, not ${block.tiers}`);
-      const { loraName, cacheSalt } = block;
+      }
+    }
+    return [...found, ...this.#compareAnswers(pod, isComplete)];
+  }
+
+  /** What the index answers, for the prompts that the engine holds and for those that only look like them. */
+  #compareAnswers(pod: SimulatedPod, isComplete: boolean): string[] {
+    const blocks = [...pod.pool()];
+    const truth = new Set(blocks.map((block) => promptKey(block.prefixTokens(), block)));
+    const found: string[] = [];
+    for (const block of blocks) {
+      const { loraName, cacheSalt, tokenIds } = block;
       const tokens = block.prefixTokens();
-      const identity = cacheSalt === null ? {} : { cacheSalt };
-      const match = this.#indexer.matchPrefix(MODEL, loraName ?? -1, tokens, new Set([pod.key]), identity)[0];
-      if (match?.matchedBlocks !== tokens.length / 4) found.push(`${pod.key}: the prefix of ${hash} is not found`);
+      for (const prompt of [
+        { tokens, loraName, cacheSalt },
+        { tokens, loraName, cacheSalt: null },
+        { tokens, loraName: null, cacheSalt },
+        { tokens: tokenIds, loraName, cacheSalt },
+      ]) {
+        const identity = prompt.cacheSalt === null ? {} : { cacheSalt: prompt.cacheSalt };
+        const lora = prompt.loraName ?? -1;
+        const match = this.#indexer.matchPrefix(MODEL, lora, prompt.tokens, new Set([pod.key]), identity)[0];
+        const said = match?.matchedBlocks ?? 0;
+        const held = heldBlocks(prompt.tokens, prompt, truth);
+        if (said > held || (isComplete && said < held)) {
+          found.push(
+            `${pod.key}: ${said} blocks are said to be held of ${promptKey(prompt.tokens, prompt)}, ${held} are`,
+          );
+        }
+      }
     }
     return found;
   }
@@ -279,4 +315,23 @@ class World {
     if (before.length !== pods.length) return ["more streams than pods"];
     return kept.length === 0 ? [] : [`after all pods went ${JSON.stringify(left)} was left`];
   }
+}
+
+interface Identity {
+  readonly loraName: string | null;
+  readonly cacheSalt: string | null;
+}
+
+function promptKey(tokens: Uint32Array, { loraName, cacheSalt }: Identity): string {
+  return `${loraName} ${cacheSalt} ${tokens.join(" ")}`;
+}
+
+/** The oracle: of a prompt, the blocks from its start that are in the engine's pool. */
+function heldBlocks(tokens: Uint32Array, identity: Identity, truth: ReadonlySet<string>): number {
+  let blocks = 0;
+  while ((blocks + 1) * BLOCK_SIZE <= tokens.length) {
+    if (!truth.has(promptKey(tokens.subarray(0, (blocks + 1) * BLOCK_SIZE), identity))) break;
+    blocks++;
+  }
+  return blocks;
 }
