@@ -40,10 +40,15 @@ const CONTRACTS = ["src/transport.ts", "src/discovery/discovery.ts"];
 
 const RULES: readonly Rule[] = [
   {
-    reason: `a transport knows ${SHARED_WITH_TRANSPORTS.join(", ")} and its own folder`,
+    reason: `a transport knows ${SHARED_WITH_TRANSPORTS.join(", ")}, transports/shared/ and its own folder`,
     concerns: isBelow("transports"),
     allows: ({ file }, path) =>
-      file === undefined || SHARED_WITH_TRANSPORTS.includes(file) || isBelow(folderOf(path))(file),
+      file === undefined ||
+      [
+        SHARED_WITH_TRANSPORTS.includes(file),
+        isBelow("transports/shared")(file),
+        isBelow(folderOf(path))(file),
+      ].includes(true),
   },
   {
     reason: "a transport is pure JavaScript, or stands on the one library that it is for",

@@ -1,5 +1,5 @@
 import { TransportError, type TransportErrorCode } from "../../src/errors.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../shared/backoff.ts";
 import type { Link } from "./link.ts";
 import type { NativeEvent } from "./load.ts";
 import {
@@ -166,9 +166,10 @@ export class Dialer {
     const wasReady = this.#phase === "ready";
     if (wasReady && clock.now() - this.#since >= stableAfterMs) this.#attempt = 1;
     this.#enter("over");
-    const retryInMs = STUBBORN.has(cause.code)
-      ? backoffMs(this.#attempt, random, protocolRetryMs, Math.max(protocolRetryMs, reconnectMaxMs))
-      : backoffMs(this.#attempt, random, reconnectMinMs, reconnectMaxMs);
+    const bounds = STUBBORN.has(cause.code)
+      ? { minMs: protocolRetryMs, maxMs: Math.max(protocolRetryMs, reconnectMaxMs) }
+      : { minMs: reconnectMinMs, maxMs: reconnectMaxMs };
+    const retryInMs = backoffMs(this.#attempt, random, bounds);
     const gone = this.#leave(link, wasReady);
     this.#timer = clock.setTimeout(() => {
       void gone.then(() => {

@@ -1,6 +1,6 @@
 import { TransportError } from "../../src/errors.ts";
 import type { ConnectionState } from "../../src/transport.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../shared/backoff.ts";
 import type { Connection, ConnectionHost } from "./connection.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Network } from "./network.ts";
@@ -82,7 +82,8 @@ export class Dialer {
 
   #retry(cause: TransportError): void {
     const { reconnectMinMs, reconnectMaxMs } = this.#host.options;
-    const retryInMs = backoffMs(this.#attempt, this.#network.random, reconnectMinMs, reconnectMaxMs);
+    const bounds = { minMs: reconnectMinMs, maxMs: reconnectMaxMs };
+    const retryInMs = backoffMs(this.#attempt, this.#network.random, bounds);
     this.#cancel = after(this.#network.clock, retryInMs, () => this.start());
     this.#notify({ status: "waiting", cause, attempt: this.#attempt + 1, retryInMs });
   }

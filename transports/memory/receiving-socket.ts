@@ -1,7 +1,7 @@
 import type { Message, MessageBatch, Receiver, SocketOptions } from "../../src/transport.ts";
+import { Inbox } from "../shared/inbox.ts";
 import type { Connection } from "./connection.ts";
 import type { SocketKind } from "./faults.ts";
-import { Inbox } from "./inbox.ts";
 import type { Network } from "./network.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { MemorySocket } from "./socket.ts";
@@ -15,7 +15,10 @@ export abstract class ReceivingSocket extends MemorySocket implements Receiver {
   protected constructor(kind: SocketKind, network: Network, options: ResolvedOptions, socket: SocketOptions) {
     super(kind, network, options, socket);
     const { receiveHighWaterMark, receiveHighWaterMarkBytes } = this.options;
-    this.#inbox = new Inbox(receiveHighWaterMark, receiveHighWaterMarkBytes, () => this.#resume());
+    this.#inbox = new Inbox(
+      { transport: "memory", highWaterMark: receiveHighWaterMark, highWaterMarkBytes: receiveHighWaterMarkBytes },
+      () => this.#resume(),
+    );
   }
 
   receive(options: { readonly signal?: AbortSignal } = {}): AsyncIterable<MessageBatch> {

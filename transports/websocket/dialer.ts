@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket as NetSocket } from "node:net";
 import { TransportError, type TransportErrorCode } from "../../src/errors.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../shared/backoff.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { closedError, connectError, located } from "./errors.ts";
 import { type Jszmq, ZWS_OPTIONS, type ZwsEndpoint } from "./jszmq.ts";
@@ -109,9 +109,10 @@ export class Dialer {
 
   #retry(cause: TransportError): void {
     const { clock, random, reconnectMinMs, reconnectMaxMs, protocolRetryMs } = this.#host.options;
-    const retryInMs = STUBBORN.has(cause.code)
-      ? backoffMs(this.#attempt, random, protocolRetryMs, Math.max(protocolRetryMs, reconnectMaxMs))
-      : backoffMs(this.#attempt, random, reconnectMinMs, reconnectMaxMs);
+    const bounds = STUBBORN.has(cause.code)
+      ? { minMs: protocolRetryMs, maxMs: Math.max(protocolRetryMs, reconnectMaxMs) }
+      : { minMs: reconnectMinMs, maxMs: reconnectMaxMs };
+    const retryInMs = backoffMs(this.#attempt, random, bounds);
     const timer = clock.setTimeout(() => this.start(), retryInMs);
     this.#cancel = () => clock.clearTimeout(timer);
     this.#host.notify(this.#text, { status: "waiting", cause, attempt: this.#attempt + 1, retryInMs });

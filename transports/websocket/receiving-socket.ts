@@ -1,6 +1,6 @@
 import type { Message, MessageBatch, Receiver, SocketOptions } from "../../src/transport.ts";
+import { Inbox } from "../shared/inbox.ts";
 import type { Connection } from "./connection.ts";
-import { Inbox } from "./inbox.ts";
 import type { Jszmq } from "./jszmq.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { WebSocketSocket } from "./socket.ts";
@@ -15,7 +15,11 @@ export abstract class ReceivingSocket extends WebSocketSocket implements Receive
     super(kind, jszmq, options, socket);
     const { receiveHighWaterMark, receiveHighWaterMarkBytes } = this.options;
     this.#inbox = new Inbox(
-      { highWaterMark: receiveHighWaterMark, highWaterMarkBytes: receiveHighWaterMarkBytes },
+      {
+        transport: "websocket",
+        highWaterMark: receiveHighWaterMark,
+        highWaterMarkBytes: receiveHighWaterMarkBytes,
+      },
       () => this.#resume(),
     );
   }

@@ -1,6 +1,6 @@
 import { connect, type Socket as NetSocket } from "node:net";
 import { TransportError, type TransportErrorCode } from "../../src/errors.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../shared/backoff.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { startDeadline } from "./deadline.ts";
 import type { Endpoint } from "./endpoint.ts";

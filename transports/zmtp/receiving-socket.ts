@@ -1,6 +1,6 @@
 import type { Message, MessageBatch, Receiver, SocketOptions } from "../../src/transport.ts";
+import { Inbox } from "../shared/inbox.ts";
 import type { Connection } from "./connection.ts";
-import { Inbox } from "./inbox.ts";
 import type { MechanismFactory, SocketType } from "./mechanism.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { ZmtpSocket } from "./socket.ts";
@@ -20,6 +20,7 @@ export abstract class ReceivingSocket extends ZmtpSocket implements Receiver {
     super(socketType, mechanism, options, socket);
     this.#inbox = new Inbox(
       {
+        transport: "zmtp",
         highWaterMark: this.options.receiveHighWaterMark,
         highWaterMarkBytes: this.options.receiveHighWaterMarkBytes,
       },

@@ -3,14 +3,14 @@ import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { TransportError } from "../../../src/errors.ts";
 import type { Message } from "../../../src/transport.ts";
-import { Inbox } from "../../../transports/zmtp/inbox.ts";
-import { bytes, texts } from "./support.ts";
+import { Inbox } from "../../../transports/shared/inbox.ts";
+import { bytes, texts } from "../zmtp/support.ts";
 
 const messages = (...names: readonly string[]): Message[] => names.map((name) => [bytes(name)]);
 
 function inbox(highWaterMark = 100, highWaterMarkBytes = 1_000): { box: Inbox; rooms: { count: number } } {
   const rooms = { count: 0 };
-  const box = new Inbox({ highWaterMark, highWaterMarkBytes }, () => {
+  const box = new Inbox({ transport: "test", highWaterMark, highWaterMarkBytes }, () => {
     rooms.count += 1;
   });
   return { box, rooms };

@@ -5,6 +5,8 @@ import type { Message, MessageBatch } from "../../src/transport.ts";
 const JOINED_MESSAGES = 256;
 
 export interface InboxLimits {
+  /** Whose sockets these are, for messages. */
+  readonly transport: string;
   readonly highWaterMark: number;
   readonly highWaterMarkBytes: number;
 }
@@ -50,6 +52,13 @@ export class Inbox {
   /** A limit is reached: peers have to be held back until `onRoom`. */
   get full(): boolean {
     return this.#full;
+  }
+
+  /** Whether one more may be pushed, together with so many that are about to be. */
+  hasRoom(messages: number, bytes: number): boolean {
+    const { highWaterMark, highWaterMarkBytes } = this.#limits;
+    const hasBytes = bytes === 0 || this.#bytes + bytes < highWaterMarkBytes;
+    return !this.#full && this.#messages + messages < highWaterMark && hasBytes;
   }
 
   /** Takes over `messages`, of `bytes` together. */
@@ -123,7 +132,7 @@ export class Inbox {
       return Promise.reject(
         new TransportError(
           "unsupported",
-          "zmtp: another consumer waits in receive(); a socket has one consumer at a time",
+          `${this.#limits.transport}: another consumer waits in receive(); a socket has one consumer at a time`,
         ),
       );
     }

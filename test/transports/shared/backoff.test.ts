@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { backoffMs } from "../../../transports/zmtp/backoff.ts";
+import { backoffMs } from "../../../transports/shared/backoff.ts";
 
 const BOUNDS = { minMs: 100, maxMs: 30_000 };
 
