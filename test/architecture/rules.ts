@@ -44,11 +44,9 @@ const RULES: readonly Rule[] = [
     concerns: isBelow("transports"),
     allows: ({ file }, path) =>
       file === undefined ||
-      [
-        SHARED_WITH_TRANSPORTS.includes(file),
-        isBelow("transports/shared")(file),
-        isBelow(folderOf(path))(file),
-      ].includes(true),
+      SHARED_WITH_TRANSPORTS.includes(file) ||
+      isBelow("transports/shared")(file) ||
+      isBelow(folderOf(path))(file),
   },
   {
     reason: "a transport is pure JavaScript, or stands on the one library that it is for",
