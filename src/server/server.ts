@@ -1,4 +1,4 @@
-import type { Server } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { KVEventSyncError } from "../errors.ts";
@@ -81,7 +81,7 @@ function shutDown(server: Server, connections: Connections): Promise<void> {
  */
 class Connections {
   readonly #idle = new Set<Socket>();
-  #isEnding = false;
+  readonly #answering = new Set<ServerResponse>();
 
   constructor(server: Server) {
     server.on("connection", (socket) => {
@@ -90,16 +90,17 @@ class Connections {
     });
     server.on("request", ({ socket }, response) => {
       this.#idle.delete(socket);
+      this.#answering.add(response);
       response.once("close", () => {
-        if (this.#isEnding) socket.destroySoon();
-        else if (!socket.destroyed) this.#idle.add(socket);
+        this.#answering.delete(response);
+        if (!socket.destroyed) this.#idle.add(socket);
       });
     });
   }
 
-  /** Ends those that wait for nothing now, and the others with their answers. */
+  /** Ends those that wait for nothing now, and the others with their answers, which say so. */
   end(): void {
-    this.#isEnding = true;
+    for (const response of this.#answering) response.shouldKeepAlive = false;
     for (const socket of this.#idle) socket.destroy();
   }
 }

@@ -14,8 +14,10 @@ function stopTime(context: TestContext): void {
   context.mock.timers.enable({ apis: ["setTimeout"] });
 }
 
-async function connected(url: string): Promise<Socket> {
+/** A client that is gone when the test is over: what does not close then is not left to hang. */
+async function connected(context: TestContext, url: string): Promise<Socket> {
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  context.after(() => socket.destroy());
   socket.on("error", () => {});
   await once(socket, "connect");
   return socket;
@@ -43,7 +45,7 @@ function slowRegistry(): { readonly registry: Registry; readonly asked: Promise<
 test("closing does not wait for connections that are kept alive, nor twice", limit, async (context) => {
   stopTime(context);
   const bench = await serverBench();
-  const socket = await connected(bench.url);
+  const socket = await connected(context, bench.url);
   socket.write("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
   await once(socket, "data");
   await Promise.all([bench.server.close(), bench.server.close(), once(socket, "close")]);
@@ -52,9 +54,9 @@ test("closing does not wait for connections that are kept alive, nor twice", lim
 test("closing does not wait for connections that never asked for anything", limit, async (context) => {
   stopTime(context);
   const bench = await serverBench();
-  const silent = await connected(bench.url);
+  const silent = await connected(context, bench.url);
   // The server knows of the first when it answers the second.
-  await text((await connected(bench.url)).end("GET /livez HTTP/1.0\r\nhost: x\r\n\r\n"));
+  await text((await connected(context, bench.url)).end("GET /livez HTTP/1.0\r\nhost: x\r\n\r\n"));
   silent.resume();
   await Promise.all([bench.server.close(), once(silent, "close")]);
 });
@@ -63,20 +65,21 @@ test("a request that runs is answered before its connection ends", limit, async 
   stopTime(context);
   const { registry, asked, release } = slowRegistry();
   const bench = await serverBench({ registry });
-  const socket = await connected(bench.url);
+  const socket = await connected(context, bench.url);
   socket.write("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");
   await asked;
   const closed = bench.server.close();
   release();
-  assert.match(await text(socket), /^HTTP\/1\.1 200 OK.*# TYPE slow gauge/s);
+  assert.match(await text(socket), /^HTTP\/1\.1 200 OK.*\r\nConnection: close\r\n.*# TYPE slow gauge/s);
   await closed;
 });
 
 test("a request that does not end is ended after the grace", limit, async (context) => {
   stopTime(context);
-  const { registry, asked } = slowRegistry();
+  const { registry, asked, release } = slowRegistry();
+  context.after(release);
   const bench = await serverBench({ registry });
-  const socket = await connected(bench.url);
+  const socket = await connected(context, bench.url);
   socket.resume().write("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");
   await asked;
   const closed = bench.server.close();

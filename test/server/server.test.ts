@@ -6,6 +6,8 @@ import { createApp, createServer } from "../../src/server/server.ts";
 import { assertDescribed } from "./described.ts";
 import { podInfo, serverBench, stored } from "./support.ts";
 
+/** As they are before any server is made. */
+const { Request: processRequest, Response: processResponse } = globalThis;
 const JSON_TYPE = { "content-type": "application/json" };
 test("probes tell a process that lives from one that is ready", async () => {
   let isReady = false;
@@ -68,11 +70,10 @@ test("answers are as they are described", async () => {
 });
 
 test("serving leaves the process's own Request and Response alone", async () => {
-  const { Request: request, Response: response } = globalThis;
   await using bench = await serverBench();
   await bench.send("/livez", {});
-  assert.equal(globalThis.Request, request);
-  assert.equal(globalThis.Response, response);
+  assert.equal(globalThis.Request, processRequest);
+  assert.equal(globalThis.Response, processResponse);
 });
 
 test("an unknown path and a wrong method say what there is", async () => {
