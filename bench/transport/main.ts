@@ -84,7 +84,7 @@ async function measure(peers: Peers): Promise<Measured> {
   return {
     subscribers: await subscribers(peers),
     publishers: await both(peers, "publisher, 300 B", (kind) => publishRate(kind, 300, seconds)),
-    roundTrips: await both(peers, "round trip", (kind) => roundTrip(kind, isQuick ? 1_000 : 10_000)),
+    roundTrips: await both(peers, "round trip", (kind) => roundTrip(kind, isQuick ? 10_000 : 30_000)),
     curve: await curve(peers),
     restartMs: await measureRestart(isQuick ? 5 : 25),
     slowMiB: await slowConsumer(2_048, isQuick ? 1 : 5),
