@@ -104,7 +104,10 @@ goTest("zmtp 33: zmq4 that comes back at the same endpoint is subscribed to agai
     let hasCome = false;
     const coming = (async () => {
       // What the first one sent more of may still be under way.
-      while ((await incoming.next()).value?.[0] !== name);
+      for (;;) {
+        const { value, done } = await incoming.next();
+        if (done || value[0] === name) break;
+      }
       hasCome = true;
     })();
     while (!hasCome) await peer.send(name);
