@@ -1,7 +1,7 @@
 import { TransportError } from "../../src/errors.ts";
 import type { Message } from "../../src/transport.ts";
 import type { FrameCodec } from "./mechanism.ts";
-import { COMMAND, EMPTY, LONG, MORE, RESERVED_FLAGS, readLongSize } from "./wire.ts";
+import { COMMAND, copyOf, EMPTY, LONG, MORE, RESERVED_FLAGS, readLongSize } from "./wire.ts";
 
 /** Commands after the handshake are short: the longest is a subscription's topic. */
 const MAX_COMMAND_BYTES = 65_536;
@@ -33,6 +33,8 @@ export class MessageParser {
   /** The message being assembled. */
   #frames: Uint8Array[] = [];
   #messageBytes = 0;
+  /** How many of its frames lie in no chunk that only they keep in memory. */
+  #owned = 0;
 
   /** A header cut by the end of a chunk. */
   readonly #header: Uint8Array = new Uint8Array(9);
@@ -71,8 +73,13 @@ export class MessageParser {
    * messages before the fault can still be taken, no more bytes may follow.
    */
   push(chunk: Uint8Array): void {
+    this.#chunkBytes = chunk.length;
+    this.#parse(chunk);
+    if (this.#frames.length > this.#owned) this.#own(chunk);
+  }
+
+  #parse(chunk: Uint8Array): void {
     const end = chunk.length;
-    this.#chunkBytes = end;
     let offset = this.#finishPending(chunk);
     while (offset < end) {
       const flags = chunk[offset]!;
@@ -92,6 +99,18 @@ export class MessageParser {
       offset = start + size;
       this.#accept(flags, size === 0 ? EMPTY : new Uint8Array(chunk.buffer, chunk.byteOffset + start, size));
     }
+  }
+
+  /**
+   * Copies what a message has of this chunk when it goes on in the next one: or a peer could make each small frame of
+   * one message keep a chunk of its own.
+   */
+  #own(chunk: Uint8Array): void {
+    const frames = this.#frames;
+    for (let i = this.#owned; i < frames.length; i += 1) {
+      if (frames[i]!.buffer === chunk.buffer) frames[i] = copyOf(frames[i]!);
+    }
+    this.#owned = frames.length;
   }
 
   /** Completes the header or the body that the last chunk cut; returns where the next frame begins. */
@@ -174,6 +193,7 @@ export class MessageParser {
     this.#heldBytes += this.#messageBytes + frames.length * FRAME_OVERHEAD_BYTES;
     this.#messages.push(exact(frames));
     frames.length = 0;
+    this.#owned = 0;
     this.#messageBytes = 0;
   }
 

@@ -208,6 +208,20 @@ test("zmtp 40: one small message counts as the chunk that it keeps in memory", (
   assert.ok(parsing.heldBytes > 50_000);
 });
 
+test("zmtp 40: the small frames of a message that spans chunks keep none of them in memory", () => {
+  const parsing = parser();
+  const noise = Buffer.concat(Array.from({ length: 1_000 }, () => command("PONG", Buffer.alloc(50))));
+  const parts = [frame(MORE, bytes("a")), frame(MORE, bytes("b")), frame(0, bytes("c"))];
+  const chunks = parts.map((part) => Uint8Array.from(Buffer.concat([noise, part])));
+  for (const chunk of chunks) parsing.push(chunk);
+  const heldBytes = parsing.heldBytes;
+  const [[a, b, c]] = parsing.take() as unknown as [[Uint8Array, Uint8Array, Uint8Array]];
+  assert.deepEqual(plain([[a, b, c]]), plain([[bytes("a"), bytes("b"), bytes("c")]]));
+  const pinned = new Set([a, b, c].map(({ buffer }) => buffer)).values();
+  const pinnedBytes = [...pinned].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  assert.ok(pinnedBytes <= heldBytes + 2, `${pinnedBytes} bytes are kept, ${heldBytes} are counted`);
+});
+
 test("frames pass through a codec: inner flags count, and so does the room that it needs", () => {
   const codec = {
     overheadBytes: 1,
