@@ -80,9 +80,9 @@ export function createApp(parts: ServerParts): OpenAPIHono {
     c.body(await parts.registry.metrics(), 200, { "content-type": parts.registry.contentType }),
   );
   app.get("/livez", (c) => c.text("ok\n"));
-  for (const path of ["/readyz", "/health"]) {
-    app.get(path, (c) => (parts.isReady() ? c.json({ status: "ok" }) : c.json({ status: "starting" }, 503)));
-  }
+  // As Dynamo's: it tells of the process, not of the index.
+  app.get("/health", (c) => c.json({ status: "ok" }));
+  app.get("/readyz", (c) => (parts.isReady() ? c.json({ status: "ok" }) : c.json({ status: "starting" }, 503)));
   describeApi(app);
   app.notFound((c) => refuse(c, notFound(c)));
   app.onError((error, c) => refuse(c, toHttpError(error, parts)));

@@ -5,6 +5,8 @@ import { HttpError } from "./http-error.ts";
 
 /** Token ids are 32 bits on the wire. */
 const MAX_TOKEN_ID = 0xffff_ffff;
+/** A million is the longest context that engines are run with; the index is asked on the loop that follows them. */
+const MAX_TOKENS = 2 ** 20;
 const MAX_NAME_CHARACTERS = 512;
 
 const name = z.string().min(1).max(MAX_NAME_CHARACTERS);
@@ -22,7 +24,7 @@ const blockKeys = z.array(z.unknown()).nullable();
 
 const documentedQuery = z
   .object({
-    token_ids: z.array(tokenId).openapi({ description: "The prompt, tokenized." }),
+    token_ids: z.array(tokenId).max(MAX_TOKENS).openapi({ description: "The prompt, tokenized." }),
     model_name: name,
     routing_group: name.nullish().openapi({ description: "Default: default." }),
     lora_name: z.string().nullish().openapi({ description: "Adapter by name; wins over lora_id." }),
@@ -30,6 +32,7 @@ const documentedQuery = z
     cache_salt: z.string().nullish(),
     extra_keys: z
       .array(blockKeys)
+      .max(MAX_TOKENS)
       .nullish()
       .openapi({ description: "One entry per block, as in BlockStored, without adapter and salt." }),
     tenant_id: unsupported.optional(),
@@ -43,13 +46,19 @@ const query = documentedQuery.extend({
 });
 
 /**
- * An array as long as a body may be, whose first bad item ends the check: `z.array` keeps an issue for each of them,
+ * An array of up to `MAX_TOKENS` items, whose first bad one ends the check: `z.array` keeps an issue for each of them,
  * which for 8 MiB takes ten seconds and two gigabytes. `isGood` passes most items at a fraction of the schema's cost.
  */
 function longArray<Item>(item: z.ZodType<Item>, isGood: (value: unknown) => boolean): z.ZodType<readonly Item[]> {
   return z.custom<readonly Item[]>().superRefine((value: unknown, context) => {
     if (!Array.isArray(value)) {
       context.addIssue({ code: "custom", message: "expected array" });
+      return;
+    }
+    if (value.length > MAX_TOKENS) {
+      const message = `${value.length} entries are too many; send at most ${MAX_TOKENS}`;
+      // Where the first too many stands: to show all of them would cost more than to take them.
+      context.addIssue({ code: "custom", message, path: [MAX_TOKENS] });
       return;
     }
     for (const [at, each] of value.entries()) {

@@ -12,9 +12,9 @@ const streamStatus = z.enum(["connecting", "catching-up", "live", "partial"]).op
 const queryResponse = z
   .object({
     scores: z.record(z.string(), z.record(z.string(), tokens)),
-    frequencies: z
-      .array(z.number().int())
-      .openapi({ description: "Instances that hold the i-th block and all before it, in blocks of their own size." }),
+    frequencies: z.array(z.number().int()).openapi({
+      description: "Instances that hold the i-th block and all before it on the GPU, in blocks of their own size.",
+    }),
     instances: z.record(
       z.string(),
       z.object({
@@ -119,6 +119,6 @@ function routes(): Parameters<OpenAPIHono["openAPIRegistry"]["registerPath"]>[0]
     get("/metrics", "Prometheus metrics.", { 200: text("In Prometheus' text format.") }),
     get("/livez", "Whether the process answers.", { 200: text("It does.") }),
     get("/readyz", "Whether the pods of the start are known.", { 200: json(status, "They are."), ...refused(503) }),
-    get("/health", "As /readyz.", { 200: json(status, "They are."), ...refused(503) }),
+    get("/health", "As /livez.", { 200: json(status, "It does.") }),
   ];
 }

@@ -21,7 +21,10 @@ export interface InstanceScore {
 export interface QueryResponse {
   /** In tokens on the GPU, by instance and rank. */
   readonly scores: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** How many instances hold the prompt's i-th block, and all before it. Each counts in blocks of its own size. */
+  /**
+   * How many instances hold the prompt's i-th block, and all before it, on the GPU of their best rank. Each counts in
+   * blocks of its own size.
+   */
   readonly frequencies: readonly number[];
   /** Those that hold anything of the prompt; in no order, since JSON objects have none. */
   readonly instances: Readonly<Record<string, InstanceScore>>;
@@ -63,7 +66,7 @@ function scoreOf({ blockSize, matchedTokens, ranks }: PodMatch, info: PodInfo | 
 }
 
 function frequenciesOf(matches: readonly PodMatch[]): number[] {
-  const lengths = matches.map(({ matchedBlocks }) => matchedBlocks);
+  const lengths = matches.map(({ ranks }) => Math.max(0, ...ranks.map(({ gpuBlocks }) => gpuBlocks)));
   const frequencies = new Array<number>(Math.max(0, ...lengths)).fill(0);
   for (const length of lengths) if (length > 0) frequencies[length - 1]!++;
   // Who holds a block holds all before it.

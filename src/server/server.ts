@@ -29,6 +29,10 @@ export function createServer(parts: ServerParts): HttpServer {
   // The adapter would put its own Request and Response in the place of the process's.
   const { fetch } = createApp(parts);
   const server = createAdaptorServer({ fetch, overrideGlobalObjects: false }) as Server;
+  server.on("error", (error) => {
+    // One connection that cannot be accepted, for want of memory or descriptors, must not end the process.
+    if (server.listening) parts.onError?.(error);
+  });
   const connections = new Connections(server);
   let listening: Promise<ListenAddress> | null = null;
   let closing: Promise<void> | null = null;

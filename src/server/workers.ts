@@ -33,7 +33,7 @@ export interface WorkerListener {
 export interface Worker {
   readonly instance_id: string;
   readonly source: "zmq";
-  /** `active` if one of its ranks is, else `failed` if one has. */
+  /** The worst of its ranks', as in Dynamo: `failed` before `pending` before `active`; `pending` where it has none. */
   readonly status: WorkerStatus;
   readonly model_name: string;
   readonly routing_group: string;
@@ -46,17 +46,21 @@ export interface Worker {
 /** As `GET /workers` shows it. */
 export function workerOf({ pod, streams }: PodInfo): Worker {
   const listeners = streams.map((stream): [number, WorkerListener] => [stream.rank, listenerOf(stream)]);
-  const statuses = listeners.map(([, { status }]) => status);
   return {
     instance_id: pod.key,
     source: "zmq",
-    status: statuses.includes("active") ? "active" : statuses.includes("failed") ? "failed" : "pending",
+    status: worstOf(listeners.map(([, { status }]) => status)),
     model_name: pod.modelName,
     routing_group: pod.routingGroup,
     block_size: pod.blockSize ?? null,
     endpoints: Object.fromEntries(pod.ranks.map(({ rank, endpoint }) => [rank, endpoint])),
     listeners: Object.fromEntries(listeners),
   };
+}
+
+function worstOf(statuses: readonly WorkerStatus[]): WorkerStatus {
+  if (statuses.includes("failed")) return "failed";
+  return statuses.length === 0 || statuses.includes("pending") ? "pending" : "active";
 }
 
 function statusOf({ status, connection }: StreamInfo): WorkerStatus {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readQuery } from "../../src/server/bodies.ts";
 import { HttpError } from "../../src/server/http-error.ts";
-import { podInfo, serverBench, stored } from "./support.ts";
+import { type Answer, podInfo, serverBench, stored } from "./support.ts";
 
 const source = { model: "m", pod: "a", rank: 0, loraId: -1 };
 const JSON_TYPE = { "content-type": "application/json" };
@@ -20,12 +20,22 @@ test("a query is answered in tokens, by instance, rank and tier", async () => {
   assert.equal(status, 200);
   assert.deepEqual(body, {
     scores: { a: { 0: 4, 1: 2 }, b: { 0: 0 } },
-    frequencies: [2, 1, 1],
+    frequencies: [1, 1],
     instances: {
       a: { longest_matched: 6, gpu: 4, cpu: 6, disk: 6, dp: { 0: 4, 1: 2 }, streams: { 0: "live", 1: "catching-up" } },
       b: { longest_matched: 2, gpu: 0, cpu: 0, disk: 2, dp: { 0: 0 }, streams: { 0: "live" } },
     },
   });
+});
+
+test("frequencies count the instances with a block on the GPU, once each, whatever their block size", async () => {
+  await using bench = await serverBench();
+  bench.pods.push(podInfo("a"), podInfo("b"), podInfo("c"));
+  bench.indexer.processBlockStored(source, stored([1n, 2n], [1, 2, 3, 4]));
+  bench.indexer.processBlockStored({ ...source, rank: 1 }, stored([3n], [1, 2]));
+  bench.indexer.processBlockStored({ ...source, pod: "b" }, stored([4n], [1, 2, 3], { blockSize: 3 }));
+  bench.indexer.processBlockStored({ ...source, pod: "c" }, stored([5n, 6n, 7n], QUERY.token_ids, { medium: "CPU" }));
+  assert.deepEqual((await bench.post("/query", QUERY)).body.frequencies, [2, 1]);
 });
 
 test("a prompt that nobody has is no error", async () => {
@@ -130,6 +140,21 @@ test("what follows the first bad token is not looked at, however long it is", ()
   Object.defineProperty(tokens, 2, { get: () => looks++ });
   assert.throws(() => readQuery({ ...QUERY, token_ids: tokens }), HttpError);
   assert.equal(looks, 0);
+});
+
+test("a prompt of 2 ** 20 tokens is taken, and one more is refused with their number", async () => {
+  await using bench = await serverBench();
+  bench.pods.push(podInfo("a"));
+  const statusFor = (count: number): Promise<Answer> =>
+    bench.send("/query", {
+      method: "POST",
+      headers: JSON_TYPE,
+      body: `{"model_name":"m","token_ids":[1${",1".repeat(count - 1)}]}`,
+    });
+  assert.equal((await statusFor(2 ** 20)).status, 200);
+  const { status, body } = await statusFor(2 ** 20 + 1);
+  assert.equal(status, 400);
+  assert.equal(body.error, "token_ids[1048576] is 1: 1048577 entries are too many; send at most 1048576");
 });
 
 test("every token id of 32 bits is taken, and no other number", () => {

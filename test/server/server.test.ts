@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { EventEmitter } from "node:events";
 import { test } from "node:test";
 import { Gauge, Registry } from "prom-client";
 import { TransportError } from "../../src/errors.ts";
@@ -9,6 +11,7 @@ import { podInfo, serverBench, stored } from "./support.ts";
 /** As they are before any server is made. */
 const { Request: processRequest, Response: processResponse } = globalThis;
 const JSON_TYPE = { "content-type": "application/json" };
+
 test("probes tell a process that lives from one that is ready", async () => {
   let isReady = false;
   await using bench = await serverBench({ isReady: () => isReady });
@@ -16,7 +19,8 @@ test("probes tell a process that lives from one that is ready", async () => {
     const answers = await Promise.all(["/livez", "/readyz", "/health"].map((path) => bench.send(path, {})));
     return answers.map(({ status }) => status);
   };
-  assert.deepEqual(await statuses(), [200, 503, 503]);
+  // Dynamo's `/health` says that the process lives: manifests written for it must not restart one that catches up.
+  assert.deepEqual(await statuses(), [200, 503, 200]);
   isReady = true;
   assert.deepEqual(await statuses(), [200, 200, 200]);
 });
@@ -42,6 +46,7 @@ test("the API describes itself, every path and every body of it", async () => {
   const { QueryRequest } = body.components.schemas;
   assert.deepEqual(QueryRequest.required, ["token_ids", "model_name"]);
   assert.equal(QueryRequest.properties.token_ids.items.maximum, 0xffff_ffff);
+  assert.equal(QueryRequest.properties.token_ids.maxItems, 2 ** 20);
   const references = JSON.stringify(body).matchAll(/"#\/components\/schemas\/([^"]+)"/g);
   for (const [, name] of references) assert.ok(body.components.schemas[name!], name);
 });
@@ -154,6 +159,23 @@ test("an error of ours is told to the log, not to strangers", async () => {
   assert.deepEqual(
     bench.errors.map(({ message }) => message),
     ["secret"],
+  );
+});
+
+test("a connection that cannot be accepted is told to the log, and others are", async () => {
+  await using bench = await serverBench();
+  let server: EventEmitter | undefined;
+  const remember = (message: unknown): void => {
+    server = (message as { readonly server: EventEmitter }).server;
+  };
+  subscribe("http.server.request.start", remember);
+  await bench.send("/livez", {});
+  unsubscribe("http.server.request.start", remember);
+  server?.emit("error", new Error("accept ENOBUFS"));
+  assert.equal((await bench.send("/livez", {})).status, 200);
+  assert.deepEqual(
+    bench.errors.map(({ message }) => message),
+    ["accept ENOBUFS"],
   );
 });
 

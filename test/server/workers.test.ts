@@ -68,3 +68,21 @@ for (const [name, stream, status] of [
     assert.equal(worker.listeners["0"]?.last_error, isTold ? CAUSE.message : undefined);
   });
 }
+
+test("a worker is what the worst of its ranks is, and pending where it has none", () => {
+  const live = { status: "live" } as const;
+  const pending = { status: "connecting", connection: { status: "handshaking" } } as const;
+  const failed = { status: "connecting", connection: { status: "closed", cause: CAUSE } } as const;
+  const statusOf = (...streams: readonly Partial<StreamInfo>[]): string =>
+    workerOf(
+      podInfo(
+        "a",
+        {},
+        streams.map((stream, rank) => ({ ...stream, rank })),
+      ),
+    ).status;
+  assert.equal(statusOf(live, live), "active");
+  assert.equal(statusOf(live, pending), "pending");
+  assert.equal(statusOf(live, pending, failed), "failed");
+  assert.equal(statusOf(), "pending");
+});
