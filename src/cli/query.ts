@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { Command } from "commander";
-import { KVEventSyncError } from "../errors.ts";
+import { ConfigurationError, KVEventSyncError } from "../errors.ts";
 import { shownValue } from "../schema-issue.ts";
 import type { QueryResponse } from "../server/query.ts";
 import { formatTable } from "./table.ts";
@@ -37,8 +37,9 @@ export function queryCommand(): Command {
 }
 
 async function query(flags: Flags): Promise<void> {
+  const endpoint = queryUrl(flags.url);
   const tokens = parseTokens(await readTokensFile(flags.tokensFile), flags.tokensFile);
-  const answer = await ask(flags, tokens);
+  const answer = await ask(endpoint, flags, tokens);
   const isPlain = flags.json === true || !process.stdout.isTTY;
   process.stdout.write(isPlain ? `${JSON.stringify(answer)}\n` : formatAnswer(answer, tokens.length));
 }
@@ -65,7 +66,8 @@ function parseJsonTokens(content: string, source: string): number[] {
   } catch (cause) {
     throw new KVEventSyncError(
       "invalid-tokens",
-      `${source}: ${(cause as Error).message}; expected a JSON array of integers`,
+      // The parser quotes the lines around its mistake.
+      `${source}: ${(cause as Error).message.replace(/\s+/g, " ")}; expected a JSON array of integers`,
       { cause },
     );
   }
@@ -100,7 +102,13 @@ async function readTokensFile(path: string): Promise<string> {
   }
 }
 
-async function ask(flags: Flags, tokens: readonly number[]): Promise<QueryResponse> {
+function queryUrl(base: string): URL {
+  const text = base.endsWith("/") ? base : `${base}/`;
+  if (/^https?:\/\//i.test(base) && URL.canParse("query", text)) return new URL("query", text);
+  throw new ConfigurationError("invalid-option", `--url is ${shownValue(base)}: use one such as http://127.0.0.1:8090`);
+}
+
+async function ask(endpoint: URL, flags: Flags, tokens: readonly number[]): Promise<QueryResponse> {
   const { url, model, loraName, cacheSalt, routingGroup } = flags;
   const request = {
     model_name: model,
@@ -112,7 +120,7 @@ async function ask(flags: Flags, tokens: readonly number[]): Promise<QueryRespon
   let response: Response;
   let body: string;
   try {
-    response = await fetch(new URL("query", url.endsWith("/") ? url : `${url}/`), {
+    response = await fetch(endpoint, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(request),

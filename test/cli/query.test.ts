@@ -48,6 +48,7 @@ for (const [text, words] of [
   ["[1, 2.5]", /^f: entry 1 is 2.5/],
   ['[1, "2"]', /^f: entry 1 is "2"/],
   ["[1,", /^f: .*expected a JSON array/],
+  ["[1,\nx]", /^f: .+; expected a JSON array of integers$/],
   [`[${"[".repeat(100_000)}${"]".repeat(100_000)}]`, /^f: entry 0 is \[…; a token id is/],
 ] as const) {
   test(`${JSON.stringify(text.slice(0, 20))} is no list of token ids, and the place is named`, () => {
@@ -134,7 +135,9 @@ for (const [name, url, words] of [
     await urlOfNobody(),
     /no daemon at http:\/\/127\.0\.0\.1:\d+ \(connect ECONNREFUSED .+\); start one with kv-event-sync serve/,
   ],
-  ["a URL that is none", "nonsense", /no daemon at nonsense \(Invalid URL\)/],
+  ["a URL that is none", "nonsense", /--url is "nonsense": use one such as http:\/\/127\.0\.0\.1:8090$/],
+  ["an engine's endpoint for a URL", "tcp://127.0.0.1:5557", /--url is "tcp:\/\/127\.0\.0\.1:5557": use one/],
+  ["a URL without its scheme", "localhost:8090", /--url is "localhost:8090": use one such as http:/],
 ] as const) {
   test(`with ${name} the query fails in one line`, limit, async (context) => {
     const file = tokensFile(context, "1");
