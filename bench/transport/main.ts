@@ -14,7 +14,7 @@ import { type Receiver, read } from "./throughput.ts";
 
 const { values: flags } = parseArgs({ options: { json: { type: "boolean" }, quick: { type: "boolean" } } });
 const isQuick = flags.quick === true;
-const ROUNDS = isQuick ? 1 : 7;
+const ROUNDS = isQuick ? 1 : 5;
 
 /** Messages that our subscriber reads in a second or so, by payload. The binding gets fewer. */
 const MESSAGES: Readonly<Record<number, number>> = { 300: 1_600_000, 2048: 700_000, 16384: 100_000 };
