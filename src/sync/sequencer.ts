@@ -349,6 +349,7 @@ export class Sequencer {
     }
     // The connection on which the known batch came still stands: what the endpoint says is not of this engine.
     this.#isReplayDead = true;
+    this.#pending.clear();
     this.#giveUp();
   }
 
@@ -399,10 +400,8 @@ export class Sequencer {
   #giveUp(): void {
     const { isCatchingUp } = this.#replay;
     this.#replay.finish(false);
-    if (!isCatchingUp) {
-      this.#pending.clear();
-      return;
-    }
+    // A check that brought later batches has shown that some are missing, though nothing came live to tell so.
+    if (!isCatchingUp && this.#pending.size === 0) return;
     if (this.#last !== null) this.#forget(this.#isTrusted ? "gap" : "unverified");
     this.#isTrusted = true;
     this.#first = null;

@@ -6,6 +6,7 @@ export type Action =
   | { readonly do: "publish"; readonly batches: number }
   | { readonly do: "deliver"; readonly batches: number }
   | { readonly do: "lose" }
+  | { readonly do: "lose-all" }
   | { readonly do: "duplicate" }
   | { readonly do: "restart" }
   | { readonly do: "restart-unnoticed" }
@@ -99,6 +100,9 @@ export class SequencerModel {
         break;
       case "lose":
         this.#underWay.shift();
+        break;
+      case "lose-all":
+        this.#underWay = [];
         break;
       case "duplicate":
         if (this.#underWay[0] !== undefined) this.#underWay.unshift(this.#underWay[0]);

@@ -15,6 +15,7 @@ const simpleAction: fc.Arbitrary<Action> = fc.oneof(
     weight: 7,
     arbitrary: fc.constantFrom<Action>(
       { do: "lose" },
+      { do: "lose-all" },
       { do: "duplicate" },
       { do: "restart" },
       { do: "cut" },

@@ -403,3 +403,32 @@ test("a replay that has not shown whose it is fills no hole", () => {
   live("a", 2);
   assert.deepEqual(news(), ["missed 7", "a2"]);
 });
+
+test("a check that finds the engine's buffer beyond what is known begins anew with it", () => {
+  const { sequencer, replay, end, news } = knowing(1);
+  sequencer.check();
+  replay("a", 5, 6);
+  end("marker");
+  replay("a", 5);
+  assert.deepEqual(news(), ["purge gap", "a5", "a6"]);
+  assert.equal(sequencer.status, "partial");
+});
+
+test("a check that cannot fill a hole costs what came before it", () => {
+  const { sequencer, replay, end, news } = knowing(1);
+  sequencer.check();
+  for (const _ of [1, 2, 3]) {
+    replay("a", 1, 4);
+    end("marker");
+  }
+  assert.deepEqual(news(), ["purge gap", "a4"]);
+});
+
+test("a check in which the endpoint contradicts itself changes nothing", () => {
+  const { sequencer, replay, news } = knowing(2);
+  sequencer.check();
+  replay("b", 7, 2);
+  assert.deepEqual(news(), []);
+  assert.equal(sequencer.request, null);
+  assert.equal(sequencer.heldBytes, 0);
+});
