@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { TransportError } from "../../../src/errors.ts";
@@ -43,6 +44,22 @@ test("the key that two pairs share is what NaCl calls crypto_box_beforenm", () =
   const bob = Buffer.from("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f", "hex");
   const first = "1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389";
   assert.equal(Buffer.from(sharedKey(alice.secretKey, bob)).toString("hex"), first);
+});
+
+test("both halves of a new pair belong together", () => {
+  const [one, two] = [newKeyPair(), newKeyPair()];
+  assert.deepEqual(sharedKey(one.secretKey, two.publicKey), sharedKey(two.secretKey, one.publicKey));
+  assert.notDeepEqual(one.publicKey, two.publicKey);
+});
+
+test("a new pair is made without an export, in which Node 20 may stand still for good", (t) => {
+  const { publicKey, privateKey } = generateKeyPairSync("x25519");
+  const exports = [publicKey, privateKey].map((key) => t.mock.method(Object.getPrototypeOf(key), "export"));
+  newKeyPair();
+  assert.deepEqual(
+    exports.map(({ mock }) => mock.callCount()),
+    [0, 0],
+  );
 });
 
 test("zmtp 50: HELLO has 200 bytes, 72 of them padding, WELCOME 168, and INITIATE and READY what their boxes hold", () => {

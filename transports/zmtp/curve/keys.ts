@@ -8,6 +8,7 @@ import {
 } from "node:crypto";
 import { hsalsa } from "@noble/ciphers/salsa.js";
 import { TransportError } from "../../../src/errors.ts";
+import { copyOf } from "../wire.ts";
 import { encodeZ85 } from "../z85.ts";
 
 /** Bytes of every key: public, secret or shared. */
@@ -22,14 +23,24 @@ export interface KeyPair {
 /** What a PKCS #8 file of X25519 (RFC 8410) says before the 32 bytes of the secret key. */
 const PKCS8_PREFIX = Buffer.from("302e020100300506032b656e04220420", "hex");
 
+/** Makes a pair whose public half comes as DER, of which the key is the end; the types only know both halves alike. */
+const generate = generateKeyPairSync as unknown as (
+  type: "x25519",
+  options: { readonly publicKeyEncoding: { readonly type: "spki"; readonly format: "der" } },
+) => { readonly publicKey: Uint8Array; readonly privateKey: KeyObject };
+
 /** What salsa20 calls sigma. */
 const SIGMA = words(Buffer.from("expand 32-byte k"));
 const NO_NONCE = new Uint32Array(4);
 
-/** A new pair, for one connection or for as long as a client without a name lives. */
+/**
+ * A new pair, for one connection or for as long as a client without a name lives. It is never exported: in Node 20 a
+ * garbage collection during `export` may destroy the job that made the pair, which waits for ever for the lock that
+ * `export` holds.
+ */
 export function newKeyPair(): KeyPair {
-  const { privateKey } = generateKeyPairSync("x25519");
-  return { publicKey: publicBytes(privateKey), secretKey: privateKey };
+  const { publicKey, privateKey } = generate("x25519", { publicKeyEncoding: { type: "spki", format: "der" } });
+  return { publicKey: copyOf(publicKey, publicKey.length - KEY_BYTES), secretKey: privateKey };
 }
 
 /** The pair that belongs to 32 secret bytes. */
