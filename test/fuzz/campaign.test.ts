@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { runModule } from "../support/run-module.ts";
 import { type CampaignResult, campaign } from "./campaign.ts";
 
 function faulty(name: string, hangMs = 300): Promise<CampaignResult> {
@@ -20,6 +22,18 @@ for (const [name, how, words] of [
     assert.match(failure!.error, words);
   });
 }
+
+test("fuzz: a target that stands still outside of JavaScript is named, and does not hold up the end", async () => {
+  const { stdout, code } = await runModule(`
+    import { campaign, endProcess } from "./test/fuzz/campaign.ts";
+    const module = new URL("./test/fuzz/faulty-targets.ts", "${pathToFileURL(`${process.cwd()}/`)}").href;
+    const order = { module, names: ["stands-still"], seed: 100, seconds: 30, runs: 1_000, hangMs: 300 };
+    const result = await campaign(order);
+    process.stdout.write(result.failure.how + " " + result.failure.seed, () => endProcess(result));
+  `);
+  assert.equal(stdout, "hang 109");
+  assert.equal(code, null);
+});
 
 test("fuzz: memory that is not given back is a fault", async () => {
   const module = new URL("faulty-targets.ts", import.meta.url).href;

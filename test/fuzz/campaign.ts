@@ -75,6 +75,12 @@ export async function campaign(options: CampaignOptions): Promise<CampaignResult
   }
 }
 
+/** Ends the process with 0 or 1; by a signal where a thread hangs outside of JavaScript, for an exit waits for its end. */
+export function endProcess({ failure }: CampaignResult): void {
+  if (failure?.how === "hang") process.kill(process.pid, "SIGKILL");
+  else process.exit(failure === undefined ? 0 : 1);
+}
+
 /** Node's threads do not take `--import tsx` over: this one registers it itself, and then becomes the worker. */
 function workerUrl(): URL {
   const tsx = import.meta.resolve("tsx/esm/api");

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { pureTarget, type Target } from "./target.ts";
 
 /** What a fuzzer has to notice, each by its name; none of it before its tenth run. */
@@ -47,6 +48,13 @@ export const targets: readonly Target[] = [
     "loops",
     fromTheTenthOn(() => {
       for (;;) runs += 1;
+    }),
+  ),
+  pureTarget(
+    "stands-still",
+    // Where no `terminate` reaches it.
+    fromTheTenthOn(() => {
+      execFileSync(process.execPath, ["--eval", "setTimeout(() => {}, 10_000)"]);
     }),
   ),
   pureTarget(

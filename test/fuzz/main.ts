@@ -2,7 +2,7 @@
 //   npm run fuzz -- --seconds 60 [--seed N] [--target NAME] [--runs N] [--json]
 // Run i of a target has the seed N + i, and that seed alone makes the same input again.
 import { parseArgs } from "node:util";
-import { campaign } from "./campaign.ts";
+import { campaign, endProcess } from "./campaign.ts";
 import { targets } from "./targets/index.ts";
 
 function fail(problem: string): never {
@@ -53,4 +53,4 @@ if (result.failure !== undefined) {
   console.log(`${result.runs} runs of ${names.length} targets in ${took} s from seed ${seed}: no failure`);
 }
 if (values.json) console.log(JSON.stringify({ runs: result.runs, seconds: took, failures: result.failure ? 1 : 0 }));
-process.exit(result.failure === undefined ? 0 : 1);
+endProcess(result);
