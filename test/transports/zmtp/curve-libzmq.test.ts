@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as libzmq from "zeromq";
 import { type ZmtpSecurity, zmtp } from "../../../transports/zmtp/index.ts";
-import { bytes, deferred, ManualClock, States, take, text, texts } from "./support.ts";
+import { bytes, deferred, ManualClock, States, take, text, texts, turn } from "./support.ts";
 
 /** The other side of every test here is libzmq, by way of the `zeromq` package. */
 const FREE = "tcp://127.0.0.1:*";
@@ -30,12 +30,25 @@ const PLAIN_CLIENT: ZmtpSecurity = { mechanism: "PLAIN", role: "client", usernam
 /** The address at which libzmq asks who may come in (RFC 27). */
 const ZAP = "inproc://zeromq.zap.01";
 
+/** The handler before this one frees the address some time after it was closed. */
+async function bindWhenFree(handler: libzmq.Reply): Promise<void> {
+  for (;;) {
+    try {
+      await handler.bind(ZAP);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+      await turn();
+    }
+  }
+}
+
 /** Answers libzmq's questions, `credentials` being what the mechanism showed, until it is closed. */
 async function startZap(
   accepts: (mechanism: string, credentials: readonly Buffer[]) => boolean,
 ): Promise<libzmq.Reply> {
   const handler = new libzmq.Reply({ linger: 0 });
-  await handler.bind(ZAP);
+  await bindWhenFree(handler);
   const answer = async (): Promise<void> => {
     for await (const [version, id, , , , mechanism, ...credentials] of handler) {
       const status = accepts(text(mechanism), credentials) ? ["200", "OK"] : ["400", "No"];
