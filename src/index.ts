@@ -53,9 +53,11 @@ export {
 export { bytesToTokenIds, tokenIdsToBytes } from "./events/token-ids.ts";
 export type {
   BlockSource,
+  ExportedBlock,
   HeldBlock,
   IndexStats,
   Lora,
+  Place,
   PodMatch,
   PrefixIndexer,
   PromptIdentity,

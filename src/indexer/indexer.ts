@@ -1,4 +1,7 @@
 import type { BlockHash, BlockRemoved, BlockStored } from "../events/event.ts";
+import type { Place } from "./places.ts";
+
+export type { Place } from "./places.ts";
 
 /** Whose blocks: one engine process, that is one data-parallel rank of one pod. Engine hashes mean something within it only. */
 export interface BlockSource {
@@ -48,6 +51,25 @@ export interface HeldBlock {
   readonly blockHash: BlockHash;
   /** `tier` or `tier/group`, sorted. */
   readonly places: readonly string[];
+}
+
+/**
+ * All that the index knows of one block of one source, for another index of the same seed. Tokens are not part of it:
+ * the index keeps none.
+ */
+export interface ExportedBlock {
+  readonly blockHash: BlockHash;
+  /** The engine's name of the block before it; `null` at the start of a prompt, and where only a place is known. */
+  readonly parentBlockHash: BlockHash | null;
+  readonly lora: Lora;
+  /** Tokens; 0 where only the engine hash and places are known. */
+  readonly blockSize: number;
+  /** Of the block's own tokens and extra keys, wherever it stands. */
+  readonly localHash: bigint;
+  /** Of the block in its place, as in `getPrefixHashes`. `null`: it waits for its parent, or for its tokens. */
+  readonly chainedHash: bigint | null;
+  /** At least one. */
+  readonly places: readonly Place[];
 }
 
 export interface IndexStats {
@@ -105,4 +127,26 @@ export interface PrefixIndexer {
   /** What the index holds of this source, adopted and known by engine hash; orphans are not held. */
   heldBlocks(source: BlockSource): IterableIterator<HeldBlock>;
   stats(): IndexStats;
+
+  /** What seeds the hashes of blocks: 64 bits. Who knows it can make prompts that collide. */
+  readonly seed: bigint;
+  /** Takes another seed. Throws KVEventSyncError `not-empty` where anything is indexed, waits or is believed. */
+  reseed(seed: bigint): void;
+  /**
+   * Everything that is known of this source: what is held, in any order, then what waits, the oldest first. The source
+   * must not change before the end of the iteration.
+   *
+   * The contract with `importSource`: given to an index of the same seed in this order, in one call or in many, and
+   * revealed, the source is there as it is here: the same `heldBlocks`, matches and orphans, now and after any further
+   * events. Only which block the bounds drop first may differ.
+   */
+  exportSource(source: BlockSource): IterableIterator<ExportedBlock>;
+  /**
+   * Takes over what another index of the same seed knew of this source. Nothing is answered from it before `reveal`;
+   * `heldBlocks`, `stats` and all events see it at once. The bounds hold. Throws KVEventSyncError `not-empty` where the
+   * source has told of blocks itself.
+   */
+  importSource(source: BlockSource, blocks: Iterable<ExportedBlock>): void;
+  /** From now on queries see what was imported of this source: its engine still holds it. */
+  reveal(source: BlockSource): void;
 }

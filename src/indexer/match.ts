@@ -73,7 +73,7 @@ function openClaims(
   const sources = new Set<Source>(block?.holders.keys());
   const believed = context.speculative.podsOf(hash, index.now());
   for (const pod of believed) for (const rank of index.sources.ranksOf(context.model, pod)) sources.add(rank);
-  const claims = [...sources].map((source) => newClaim(source.pod, source));
+  const claims = [...sources].filter(({ isHidden }) => !isHidden).map((source) => newClaim(source.pod, source));
   claims.push(...believed.map((pod) => newClaim(pod, undefined)));
   return readyPods === undefined ? claims : claims.filter(({ pod }) => readyPods.has(pod));
 }

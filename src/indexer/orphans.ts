@@ -47,6 +47,11 @@ export class Orphans {
     return this.#byHash.all(hash);
   }
 
+  /** The oldest first. */
+  *byAge(): IterableIterator<Orphan> {
+    for (let orphan = this.#byAge.oldest; orphan !== undefined; orphan = orphan.newer) yield orphan;
+  }
+
   /** Keeps a block whose parent is not known. */
   add(announced: AnnouncedBlock, place: Place): void {
     const places = this.claim(announced);

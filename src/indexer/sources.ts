@@ -10,6 +10,8 @@ export class Source {
   readonly rank: number;
   readonly blocks: BlocksByHash<EngineBlock> = new BlocksByHash();
   readonly orphans: Orphans = new Orphans();
+  /** Imported, and not known to be true still: queries pass over it. */
+  isHidden = false;
 
   constructor({ model, pod, rank }: BlockSource) {
     this.model = model;

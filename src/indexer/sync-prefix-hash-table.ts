@@ -2,8 +2,18 @@ import { KVEventSyncError } from "../errors.ts";
 import type { BlockHash, BlockRemoved, BlockStored } from "../events/event.ts";
 import { BlockHasher } from "./block-hash.ts";
 import { canonicalLora } from "./block-identity.ts";
+import { exportBlocks, importBlocks } from "./export.ts";
 import { HolderIndex } from "./holder-index.ts";
-import type { BlockSource, HeldBlock, IndexStats, Lora, PodMatch, PrefixIndexer, PromptIdentity } from "./indexer.ts";
+import type {
+  BlockSource,
+  ExportedBlock,
+  HeldBlock,
+  IndexStats,
+  Lora,
+  PodMatch,
+  PrefixIndexer,
+  PromptIdentity,
+} from "./indexer.ts";
 import { extraOf, matchContext, type Prompt, rootOf } from "./match.ts";
 import { type Place, placeName, placeOf, removePlace } from "./places.ts";
 import type { Source } from "./sources.ts";
@@ -26,12 +36,14 @@ export type { SyncPrefixHashTableOptions } from "./table-options.ts";
  */
 export class SyncPrefixHashTable implements PrefixIndexer {
   readonly #index: HolderIndex;
-  readonly #hasher: BlockHasher;
+  #seed: bigint;
+  #hasher: BlockHasher;
 
   /** Throws `ConfigurationError` for a bound that is not a whole number from 1, or a negative time. */
   constructor(options: SyncPrefixHashTableOptions = {}) {
     const resolved = resolveTableOptions(options);
     this.#index = new HolderIndex(resolved);
+    this.#seed = resolved.seed;
     this.#hasher = new BlockHasher(resolved.seed);
   }
 
@@ -145,6 +157,32 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     let orphans = 0;
     for (const source of sources.all()) orphans += source.orphans.size;
     return { contexts: contexts.size, blocks, holders, orphans, sources: sources.size, evictedBlocks };
+  }
+
+  get seed(): bigint {
+    return this.#seed;
+  }
+
+  reseed(seed: bigint): void {
+    const { contexts, sources } = this.#index;
+    if (contexts.size > 0 || sources.size > 0) {
+      throw new KVEventSyncError("not-empty", "index: has blocks of another seed; take a new index, or clear this one");
+    }
+    this.#seed = BigInt.asUintN(64, seed);
+    this.#hasher = new BlockHasher(this.#seed);
+  }
+
+  exportSource(source: BlockSource): IterableIterator<ExportedBlock> {
+    return exportBlocks(this.#index, source);
+  }
+
+  importSource(source: BlockSource, blocks: Iterable<ExportedBlock>): void {
+    importBlocks(this.#index, source, blocks);
+  }
+
+  reveal(source: BlockSource): void {
+    const known = this.#index.sources.find(source);
+    if (known !== undefined) known.isHidden = false;
   }
 
   #promptOf(tokens: Uint32Array | readonly number[], identity: PromptIdentity): Prompt {
