@@ -161,6 +161,16 @@ for (const [name, make] of INDEXES) {
       assert.equal(summary(second.matchPrefix("llama", -1, tokens(1, 2, 3))), "a 3");
     });
 
+    it("knows a block again that is announced anew after its parent went", () => {
+      const first = make({ seed: SEED });
+      first.processBlockStored(source(), stored([1n, 2n], null, tokens(1, 2)));
+      first.processBlockRemoved(source(), removed([1n]));
+      const second = make({ seed: SEED });
+      second.importSource(source(), first.exportSource(source()));
+      second.processBlockStored(source(), stored([2n], 1n, tokens(2), { medium: "cpu" }));
+      assert.equal(held(second.heldBlocks(source())), "2 cpu gpu");
+    });
+
     it("keeps the bounds of the index that imports", () => {
       const first = make({ seed: SEED });
       first.processBlockStored(source(), stored([1n, 2n, 3n], null, tokens(1, 2, 3)));
