@@ -65,6 +65,21 @@ export class KVEventHandler {
     this.#sources.clear();
   }
 
+  /** Whose blocks it has told of. */
+  get sources(): readonly BlockSource[] {
+    return [...this.#sources.values()];
+  }
+
+  /** Takes over what an earlier stream has told; its blocks are in the index already. */
+  restore(sources: readonly BlockSource[]): void {
+    for (const source of sources) this.#sources.set(source.rank, source);
+  }
+
+  /** Lets queries see what was taken over. */
+  reveal(): void {
+    for (const source of this.#sources.values()) this.#indexer.reveal(source);
+  }
+
   /** Whether it has told of this rank. */
   speaksFor(rank: number): boolean {
     return this.#sources.has(rank);

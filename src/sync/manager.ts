@@ -5,8 +5,10 @@ import type { PrefixIndexer } from "../indexer/indexer.ts";
 import type { Transport } from "../transport.ts";
 import { observeAll } from "./observers.ts";
 import { resolveStreamOptions, type StreamOptions } from "./options.ts";
+import type { RestoredStreams } from "./restored.ts";
 import type { PodDirectory, PodInfo, SyncObserver } from "./status.ts";
 import { EventStream, type StreamParts } from "./stream.ts";
+import { isSamePod, type StreamState } from "./stream-state.ts";
 
 /** What a manager is made of. */
 export interface KVEventManagerParts {
@@ -26,6 +28,9 @@ interface ManagedPod {
   readonly streams: Map<number, EventStream>;
 }
 
+/** Pods that are not announced so long after the start have gone, as have their blocks. */
+const RESTORED_GRACE_MS = 300_000;
+
 /**
  * Keeps one stream for each rank of each pod, from the moment a pod is announced to the moment it goes. A pod that goes
  * takes all of its blocks out of the index at once.
@@ -36,6 +41,8 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
   readonly #pods = new Map<string, ManagedPod>();
   /** Streams whose sockets are still closing. */
   readonly #closing = new Set<Promise<void>>();
+  #restored: RestoredStreams | null = null;
+  #restoredTimer: unknown;
   #starting: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
 
@@ -62,6 +69,23 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
     }
     this.#starting ??= this.#start(options);
     return this.#starting;
+  }
+
+  /**
+   * Streams of these pods go on from there, if their engines prove to be the same. Called before the start. What no pod
+   * was announced for is dropped some minutes after it.
+   */
+  restore(restored: RestoredStreams): void {
+    this.#restored = restored;
+  }
+
+  /** Captures one stream after the other (see `EventStream.capture`); those of pods that come meanwhile are left out. */
+  async *capture<T>(read: (state: StreamState) => Generator<void, T>): AsyncGenerator<T, void> {
+    const streams = [...this.#pods.values()].flatMap((known) => [...known.streams.values()]);
+    for (const stream of streams) {
+      const captured = await stream.capture(read);
+      if (captured !== null) yield captured;
+    }
   }
 
   /** Ends discovery and all streams; resolves when their sockets are closed. Idempotent. */
@@ -112,11 +136,21 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
       await this.stop();
       throw error;
     }
+    if (this.#restored === null || this.#stopping !== null) return;
+    this.#restoredTimer = this.#parts.clock.setTimeout(() => this.#dropRestored(), RESTORED_GRACE_MS);
+  }
+
+  /** One stream in a turn. */
+  #dropRestored(): void {
+    if (this.#restored?.dropNext() !== true) return;
+    this.#restoredTimer = this.#parts.clock.setTimeout(() => this.#dropRestored(), 0);
   }
 
   async #stop(): Promise<void> {
     // The rest runs with `#stopping` set, so that no pod comes meanwhile.
     await Promise.resolve();
+    this.#parts.clock.clearTimeout(this.#restoredTimer);
+    while (this.#restored?.dropNext());
     const disposed = await Promise.allSettled(this.#discoveries.map((discovery) => discovery[Symbol.asyncDispose]()));
     for (const known of [...this.#pods.values()]) this.#remove(known);
     while (this.#closing.size > 0) await Promise.all(this.#closing);
@@ -130,7 +164,7 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
   }
 
   #update(known: ManagedPod, pod: Pod): void {
-    if (isAnotherProcess(known.pod, pod)) {
+    if (!isSamePod(known.pod, pod)) {
       this.#remove(known);
       this.#add(pod);
       return;
@@ -156,7 +190,8 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
     // A pod that names a rank twice has one stream for it: the index could not tell two apart.
     if (known.streams.has(endpoint.rank)) return;
     const isForeignRank = (rank: number): boolean => known.pod.ranks.some((each) => each.rank === rank);
-    const stream = new EventStream(known.pod, endpoint, isForeignRank, this.#parts);
+    const restored = this.#restored?.take(known.pod, endpoint.rank);
+    const stream = new EventStream(known.pod, endpoint, isForeignRank, this.#parts, restored);
     known.streams.set(endpoint.rank, stream);
     stream.open();
   }
@@ -169,16 +204,6 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
 
 function keyOf(pod: Pod): string {
   return JSON.stringify([pod.modelName, pod.key]);
-}
-
-/** Whether what is known of the pod's cache means nothing any more, or belongs elsewhere in the index. */
-function isAnotherProcess(before: Pod, after: Pod): boolean {
-  return (
-    before.uid !== after.uid ||
-    before.restartCount !== after.restartCount ||
-    before.loraId !== after.loraId ||
-    before.topic !== after.topic
-  );
 }
 
 function isSameEndpoint(before: RankEndpoint, after: RankEndpoint): boolean {

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Transport } from "../transport.ts";
+import type { Gate } from "./gate.ts";
 import type { ResolvedStreamOptions } from "./options.ts";
 import { Replay } from "./replay.ts";
 import type { ReplayEnd, ReplayRequest } from "./replay-progress.ts";
@@ -9,6 +10,7 @@ import type { StreamCounters } from "./stream-counters.ts";
 interface RunnerParts {
   readonly transport: Transport;
   readonly clock: Clock;
+  readonly gate: Gate;
   readonly options: ResolvedStreamOptions;
 }
 
@@ -90,12 +92,13 @@ export class ReplayRunner {
 
   #start(request: ReplayRequest): void {
     const { id, from } = request;
-    const { transport, clock, options } = this.#parts;
+    const { transport, clock, gate, options } = this.#parts;
     this.#counters.replayRequested(from);
     try {
       const replay = new Replay({
         transport,
         clock,
+        gate,
         endpoint: this.#endpoint,
         from,
         timeoutMs: options.replayTimeoutMs,

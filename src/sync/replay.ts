@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { ConnectionState, Dealer, Transport } from "../transport.ts";
 import { END_OF_REPLAY, encodeReplayRequest, parseReplayMessage } from "./framing.ts";
+import type { Gate } from "./gate.ts";
 import type { ReplayEnd } from "./replay-progress.ts";
 import { Turn } from "./turn.ts";
 
@@ -8,6 +9,8 @@ import { Turn } from "./turn.ts";
 export interface ReplayParts {
   readonly transport: Transport;
   readonly clock: Clock;
+  /** Held while nothing may be applied. */
+  readonly gate: Gate;
   /** The engine's ROUTER socket. */
   readonly endpoint: string;
   readonly from: number;
@@ -70,8 +73,10 @@ export class Replay {
   }
 
   async #receive(): Promise<void> {
-    const turn = new Turn(this.#parts.clock);
+    const { clock, gate } = this.#parts;
+    const turn = new Turn(clock);
     for await (const { messages } of this.#dealer.receive()) {
+      if (gate.isHeld) await gate.opened();
       if (this.#isOver) return;
       this.#answered();
       for (const message of messages) {

@@ -2,6 +2,7 @@ import { BatchBuffer, type WaitingBatch } from "./batch-buffer.ts";
 import { fingerprint, RecentFingerprints } from "./fingerprint.ts";
 import { type ReplayEnd, ReplayProgress, type ReplayPurpose, type ReplayRequest } from "./replay-progress.ts";
 import type { PurgeReason, StreamStatus } from "./status.ts";
+import type { StreamMark } from "./stream-state.ts";
 
 /** What the sequencer decides, in order. Called synchronously; must not call back. */
 export interface SequencerSink {
@@ -9,6 +10,8 @@ export interface SequencerSink {
   apply(sequence: number, payload: Uint8Array): void;
   /** Forget all that was applied. */
   purge(reason: PurgeReason): void;
+  /** A replay showed that the engine is the one whose batches were applied, though the connection is another one. */
+  verified(): void;
   restarted(): void;
   missed(batches: number): void;
   duplicate(): void;
@@ -21,6 +24,8 @@ export interface SequencerOptions {
   readonly canReplay: boolean;
   /** Bytes of live batches that may wait for a replay, and as many of replayed ones that wait for a hole to be filled. */
   readonly maxHeldBytes: number;
+  /** What was applied before this process, or by a peer; as after a lost connection, a replay has to prove it. */
+  readonly mark?: StreamMark;
 }
 
 /** Each makes the engine send its whole buffer; the second, in case that the first replies of the first were lost. */
@@ -62,12 +67,18 @@ export class Sequencer {
   #isReplayDead = false;
   /** Rebuilds that the endpoint could not help with: it reaches no further back than what is known. */
   #vainRebuilds = 0;
+  #revision = 0;
 
   constructor(sink: SequencerSink, options: SequencerOptions) {
     this.#sink = sink;
     this.#canReplay = options.canReplay;
     this.#held = new BatchBuffer(options.maxHeldBytes);
     this.#pending = new BatchBuffer(options.maxHeldBytes);
+    const { mark } = options;
+    if (mark === undefined) return;
+    this.#first = mark.firstSequence;
+    this.#last = mark.lastSequence;
+    this.#prints.add(mark.lastSequence, mark.fingerprint);
   }
 
   get status(): StreamStatus {
@@ -82,6 +93,17 @@ export class Sequencer {
 
   get lastSequence(): number | null {
     return this.#last;
+  }
+
+  /** What another sequencer can go on from; `null` where nothing is known. */
+  get mark(): StreamMark | null {
+    if (this.#first === null || this.#last === null) return null;
+    return { firstSequence: this.#first, lastSequence: this.#last, fingerprint: this.#prints.get(this.#last)! };
+  }
+
+  /** Another number after each batch that was applied, and each purge. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** The replay that should be running; whoever runs them looks after each call. */
@@ -286,6 +308,7 @@ export class Sequencer {
     if (this.#last === null) this.#first = sequence;
     this.#last = sequence;
     this.#prints.add(sequence, print);
+    this.#revision++;
     this.#sink.apply(sequence, payload);
   }
 
@@ -337,6 +360,7 @@ export class Sequencer {
     if (!this.#isTrusted && first !== undefined && this.#last !== null && first.sequence > this.#last + 1) {
       this.#sink.missed(first.sequence - this.#last - 1);
     }
+    if (!this.#isTrusted) this.#sink.verified();
     this.#isTrusted = true;
     this.#drain();
   }
@@ -435,6 +459,7 @@ export class Sequencer {
     this.#last = null;
     this.#vainRebuilds = 0;
     this.#prints.clear();
+    this.#revision++;
     this.#sink.purge(reason);
   }
 

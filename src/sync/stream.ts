@@ -4,12 +4,14 @@ import { KVEventSyncError, TransportError } from "../errors.ts";
 import type { PrefixIndexer } from "../indexer/indexer.ts";
 import type { ConnectionState, Message, Subscriber, Transport } from "../transport.ts";
 import { parseLiveMessage } from "./framing.ts";
+import { Gate } from "./gate.ts";
 import { KVEventHandler } from "./handler.ts";
 import type { ResolvedStreamOptions } from "./options.ts";
 import { ReplayRunner } from "./replay-runner.ts";
 import { Sequencer } from "./sequencer.ts";
 import type { StreamId, StreamInfo, StreamStatus, SyncObserver } from "./status.ts";
 import { StreamCounters } from "./stream-counters.ts";
+import type { PodIdentity, StreamState } from "./stream-state.ts";
 import { Turn } from "./turn.ts";
 
 /** What all streams of a manager share. */
@@ -22,6 +24,9 @@ export interface StreamParts {
   readonly options: ResolvedStreamOptions;
 }
 
+/** A stream that is purged while it is captured is captured again; one that goes on so is left out. */
+const MAX_CAPTURES = 3;
+
 /** A live sequence so far above the last one is no gap but garbage. */
 const MAX_JUMP = 2 ** 32;
 
@@ -33,7 +38,9 @@ export class EventStream implements AsyncDisposable {
   readonly id: StreamId;
   readonly endpoint: RankEndpoint;
   readonly #parts: StreamParts;
-  readonly #topic: string;
+  readonly #pod: PodIdentity;
+  /** Held while the index's picture of this engine has to stand still. */
+  readonly #gate = new Gate();
   readonly #handler: KVEventHandler;
   readonly #sequencer: Sequencer;
   readonly #replays: ReplayRunner | null;
@@ -46,15 +53,25 @@ export class EventStream implements AsyncDisposable {
   #isClosed = false;
   #closing: Promise<void> | null = null;
 
-  /** `isForeignRank` tells whether another endpoint of the pod is that rank's, as of now. */
-  constructor(pod: Pod, endpoint: RankEndpoint, isForeignRank: (rank: number) => boolean, parts: StreamParts) {
-    const { key, modelName, loraId, topic } = pod;
+  /**
+   * `isForeignRank` tells whether another endpoint of the pod is that rank's, as of now. `restored` is what the stream
+   * goes on from: its blocks are in the index, hidden until a replay has proved that they are this engine's.
+   */
+  constructor(
+    pod: Pod,
+    endpoint: RankEndpoint,
+    isForeignRank: (rank: number) => boolean,
+    parts: StreamParts,
+    restored?: StreamState,
+  ) {
+    const { key, modelName, loraId } = pod;
     const { rank, replayEndpoint } = endpoint;
     this.id = { pod: key, model: modelName, rank };
     this.endpoint = endpoint;
-    this.#topic = topic;
+    this.#pod = pod;
     this.#parts = parts;
     this.#handler = new KVEventHandler(parts.indexer, { model: modelName, pod: key, rank, loraId, isForeignRank });
+    if (restored !== undefined) this.#handler.restore(restored.sources);
     this.#counters = new StreamCounters(this.id, parts.observer);
     this.#sequencer = new Sequencer(
       {
@@ -63,17 +80,24 @@ export class EventStream implements AsyncDisposable {
           this.#handler.purge();
           this.#counters.purged(reason);
         },
+        verified: () => this.#handler.reveal(),
         restarted: () => this.#counters.restarted(),
         missed: (batches) => this.#counters.missed(batches),
         duplicate: () => this.#counters.duplicate(),
         overflowed: () => this.#counters.failed("overflow", overflowError(this.id, parts.options.maxHeldBytes)),
       },
-      { canReplay: replayEndpoint !== undefined, maxHeldBytes: parts.options.maxHeldBytes },
+      {
+        canReplay: replayEndpoint !== undefined,
+        maxHeldBytes: parts.options.maxHeldBytes,
+        ...(restored !== undefined && { mark: restored }),
+      },
     );
     this.#replays =
       replayEndpoint === undefined
         ? null
-        : new ReplayRunner(replayEndpoint, this.#sequencer, this.#counters, parts, () => this.#settle());
+        : new ReplayRunner(replayEndpoint, this.#sequencer, this.#counters, { ...parts, gate: this.#gate }, () =>
+            this.#settle(),
+          );
   }
 
   /** Begins to connect and to receive. An endpoint that cannot be used is reported, and shows in `info()`. */
@@ -82,7 +106,7 @@ export class EventStream implements AsyncDisposable {
     observer.onStreamOpened?.(this.id);
     try {
       this.#subscriber = transport.subscriber({ onConnection: (_endpoint, state) => this.#onConnection(state) });
-      this.#subscriber.subscribe(this.#topic);
+      this.#subscriber.subscribe(this.#pod.topic);
       this.#subscriber.connect(this.endpoint.endpoint);
       this.#receiving = this.#receive(this.#subscriber);
     } catch (error) {
@@ -113,6 +137,37 @@ export class EventStream implements AsyncDisposable {
   }
 
   /**
+   * Reads the stream's state, and what the index holds of it, while nothing is applied: what comes meanwhile waits at
+   * the sockets. `read` yields where others may have a turn. `null` where nothing is known that another stream could go
+   * on from, or the stream did not stand still: it was closed, or purged again and again.
+   */
+  async capture<T>(read: (state: StreamState) => Generator<void, T>): Promise<T | null> {
+    using _hold = this.#gate.hold();
+    const turn = new Turn(this.#parts.clock);
+    for (let tries = 0; tries < MAX_CAPTURES; tries++) {
+      const state = this.#state();
+      if (state === null) return null;
+      const { revision } = this.#sequencer;
+      const steps = read(state);
+      let step = steps.next();
+      while (!step.done) {
+        if (turn.isOver) await turn.next();
+        if (this.#isClosed || this.#sequencer.revision !== revision) break;
+        step = steps.next();
+      }
+      if (step.done) return step.value;
+    }
+    return null;
+  }
+
+  /** Without a replay endpoint nothing could prove later that the engine is the same. */
+  #state(): StreamState | null {
+    const { mark } = this.#sequencer;
+    if (this.#isClosed || mark === null || this.#replays === null) return null;
+    return { ...mark, pod: this.#pod, rank: this.id.rank, sources: this.#handler.sources };
+  }
+
+  /**
    * Ends the stream and takes all of its blocks out of the index, at once; resolves when its sockets are closed.
    * Idempotent.
    */
@@ -138,6 +193,7 @@ export class EventStream implements AsyncDisposable {
     const turn = new Turn(this.#parts.clock);
     try {
       for await (const { connectionId, messages } of subscriber.receive()) {
+        if (this.#gate.isHeld) await this.#gate.opened();
         if (this.#isClosed) return;
         for (const message of messages) this.#live(connectionId, message);
         this.#replays?.stirred();

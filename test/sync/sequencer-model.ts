@@ -1,5 +1,6 @@
 import { Sequencer } from "../../src/sync/sequencer.ts";
 import type { PurgeReason } from "../../src/sync/status.ts";
+import type { StreamMark } from "../../src/sync/stream-state.ts";
 
 /** What happens to an engine, its connections and its replays. Numbers choose among what is there. */
 export type Action =
@@ -11,6 +12,7 @@ export type Action =
   | { readonly do: "restart" }
   | { readonly do: "restart-unnoticed" }
   | { readonly do: "cut" }
+  | { readonly do: "hand-over" }
   | { readonly do: "connect" }
   | { readonly do: "reply"; readonly batches: number }
   | { readonly do: "lose-reply" }
@@ -37,10 +39,12 @@ interface RunningReplay {
  * under test, and what it applied.
  */
 export class SequencerModel {
-  readonly sequencer: Sequencer;
+  sequencer: Sequencer;
   readonly purges: PurgeReason[] = [];
   /** What the index would be made of: sequences and payloads since the last purge. */
   applied: Batch[] = [];
+  /** Whether what was applied may be shown: not after a sequencer was replaced, until the new one knows better. */
+  isShown = true;
   missed = 0;
   restarts = 0;
   duplicates = 0;
@@ -49,6 +53,7 @@ export class SequencerModel {
   #batches: Batch[] = [];
   readonly #bufferSteps: number;
   readonly #canReplay: boolean;
+  readonly #maxHeldBytes: number;
   #connectionId = 0;
   #isConnected = false;
   /** The process behind the connection is gone, and the subscriber has not noticed. */
@@ -63,12 +68,21 @@ export class SequencerModel {
   constructor(options: { readonly canReplay: boolean; readonly bufferSteps: number; readonly maxHeldBytes?: number }) {
     this.#bufferSteps = options.bufferSteps;
     this.#canReplay = options.canReplay;
-    this.sequencer = new Sequencer(
+    this.#maxHeldBytes = options.maxHeldBytes ?? 1_000_000;
+    this.sequencer = this.#newSequencer();
+  }
+
+  #newSequencer(mark: StreamMark | null = null): Sequencer {
+    return new Sequencer(
       {
         apply: (sequence, payload) => this.applied.push({ sequence, payload }),
         purge: (reason) => {
           this.applied = [];
+          this.isShown = true;
           this.purges.push(reason);
+        },
+        verified: () => {
+          this.isShown = true;
         },
         restarted: () => this.restarts++,
         missed: (batches) => {
@@ -77,7 +91,7 @@ export class SequencerModel {
         duplicate: () => this.duplicates++,
         overflowed: () => this.overflows++,
       },
-      { canReplay: options.canReplay, maxHeldBytes: options.maxHeldBytes ?? 1_000_000 },
+      { canReplay: this.#canReplay, maxHeldBytes: this.#maxHeldBytes, ...(mark !== null && { mark }) },
     );
   }
 
@@ -116,6 +130,9 @@ export class SequencerModel {
         break;
       case "cut":
         this.#cut();
+        break;
+      case "hand-over":
+        this.#handOver();
         break;
       case "connect":
         this.connect();
@@ -196,6 +213,15 @@ export class SequencerModel {
     for (const batch of this.#underWay) this.#leftOver.push({ ...batch, connectionId: this.#connectionId });
     this.#underWay = [];
     this.sequencer.disconnected();
+  }
+
+  /** Another sequencer goes on from what this one knows. */
+  #handOver(): void {
+    this.#cut();
+    this.#leftOver = [];
+    this.#replay = null;
+    this.sequencer = this.#newSequencer(this.sequencer.mark);
+    this.isShown = this.sequencer.mark === null;
   }
 
   #isReplayWanted(): boolean {

@@ -19,6 +19,7 @@ const simpleAction: fc.Arbitrary<Action> = fc.oneof(
       { do: "duplicate" },
       { do: "restart" },
       { do: "cut" },
+      { do: "hand-over" },
       { do: "lose-reply" },
       { do: "check" },
       { do: "rebuild" },
@@ -47,6 +48,8 @@ function assertRun(model: SequencerModel): void {
   }
   assert.equal(model.sequencer.lastSequence, applied.at(-1)?.sequence ?? null);
   assert.equal(model.sequencer.firstSequence, applied[0]?.sequence ?? null);
+  const { status } = model.sequencer;
+  assert.ok(model.isShown || status === "connecting" || status === "catching-up", `${status}, and still hidden`);
 }
 
 function processOf(payload: Uint8Array): number {

@@ -25,6 +25,7 @@ function bench(options: { readonly canReplay?: boolean; readonly maxHeldBytes?: 
     {
       apply: (_sequence, bytes) => log.push(Buffer.from(bytes).toString().replaceAll("\0", "")),
       purge: (reason) => log.push(`purge ${reason}`),
+      verified: () => {},
       restarted: () => log.push("restarted"),
       missed: (batches) => log.push(`missed ${batches}`),
       duplicate: () => log.push("duplicate"),
