@@ -14,6 +14,10 @@ import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { type ConnectionOptions, defaultTransport, type SecurityOptions, type TransportName } from "./options.ts";
 import { Readiness } from "./readiness.ts";
+import { SnapshotKeeper } from "./snapshot/keeper.ts";
+import type { SnapshotObserver } from "./snapshot/observer.ts";
+import { resolveWarmStartOptions, type WarmStartOptions } from "./snapshot/options.ts";
+import { warmStart } from "./snapshot/warm-start.ts";
 import { loadSodium } from "./sodium.ts";
 import { Store } from "./store.ts";
 import { KVEventManager } from "./sync/manager.ts";
@@ -37,8 +41,12 @@ export interface StoreOptions {
   readonly discoveries?: readonly Discovery[];
   readonly index?: SyncPrefixHashTableOptions;
   readonly streams?: StreamOptions;
+  /** What the start goes on from, and what is kept for the next. Default none: starts are cold. */
+  readonly warmStart?: WarmStartOptions;
   /** Hear what happens to streams, after the metrics. */
   readonly observers?: readonly SyncObserver[];
+  /** Hears of warm starts and snapshots. Default nobody. */
+  readonly snapshotObserver?: SnapshotObserver;
   /** Default one of its own: two stores cannot share one. */
   readonly registry?: Registry;
   /** Default the machine's. */
@@ -62,6 +70,7 @@ const REGISTRY = token<Registry>("registry");
 const METRICS = token<Metrics>("metrics");
 const READINESS = token<Readiness>("readiness");
 const MANAGER = token<KVEventManager>("manager");
+const KEEPER = token<SnapshotKeeper | null>("snapshot keeper");
 const STORE = token<Store>("store");
 
 /**
@@ -129,6 +138,8 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
     container.register(name, { useFactory: instanceCachingFactory(make) });
   };
   const pods = podsOf(options.endpoints ?? []);
+  const warm = resolveWarmStartOptions(options.warmStart ?? {});
+  const observer = options.snapshotObserver ?? {};
 
   provide(TRANSPORT, () => transport);
   provide(CLOCK, () => options.clock ?? systemClock);
@@ -157,6 +168,19 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
         options: options.streams ?? {},
       }),
   );
+  provide(KEEPER, (parts) => {
+    const { snapshotPath: path, snapshotIntervalMs: intervalMs } = warm;
+    if (path === null) return null;
+    return new SnapshotKeeper({
+      path,
+      intervalMs,
+      observer,
+      streams: parts.resolve(MANAGER),
+      indexer: parts.resolve(INDEXER),
+      clock: parts.resolve(CLOCK),
+      isReady: () => parts.resolve(READINESS).isReady,
+    });
+  });
   provide(
     STORE,
     (parts) =>
@@ -168,6 +192,9 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
         readiness: parts.resolve(READINESS),
         metrics: parts.resolve(METRICS),
         registry: parts.resolve(REGISTRY),
+        warmStart: (signal) =>
+          warmStart(warm, { indexer: parts.resolve(INDEXER), clock: parts.resolve(CLOCK), observer, signal }),
+        keeper: parts.resolve(KEEPER),
       }),
   );
   return container;

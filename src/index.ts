@@ -66,6 +66,8 @@ export type {
 export { SyncPrefixHashTable, type SyncPrefixHashTableOptions } from "./indexer/sync-prefix-hash-table.ts";
 export { createMetrics, type Metrics, type MetricsOptions } from "./metrics.ts";
 export type { ConnectionOptions, TransportName } from "./options.ts";
+export type { SnapshotObserver, SnapshotSize } from "./snapshot/observer.ts";
+export type { WarmStartOptions } from "./snapshot/options.ts";
 export { Store } from "./store.ts";
 export { KVEventManager, type KVEventManagerParts } from "./sync/manager.ts";
 export type { StreamOptions } from "./sync/options.ts";

@@ -1,9 +1,13 @@
 import type { Registry } from "prom-client";
 import type { RegisteredPods } from "./discovery/registered.ts";
+import { KVEventSyncError } from "./errors.ts";
 import type { PrefixIndexer } from "./indexer/indexer.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Readiness } from "./readiness.ts";
+import { dumpLines } from "./snapshot/dump.ts";
+import type { SnapshotKeeper } from "./snapshot/keeper.ts";
 import type { KVEventManager } from "./sync/manager.ts";
+import type { RestoredStreams } from "./sync/restored.ts";
 import type { PodInfo } from "./sync/status.ts";
 import type { Transport } from "./transport.ts";
 
@@ -17,6 +21,10 @@ export interface StoreParts {
   readonly readiness: Readiness;
   readonly metrics: Metrics;
   readonly registry: Registry;
+  /** Takes over what a peer or a snapshot knows; `null` for a cold start. Rejects with the signal's reason. */
+  readonly warmStart: (signal: AbortSignal) => Promise<RestoredStreams | null>;
+  /** `null`: no snapshots are written. */
+  readonly keeper: SnapshotKeeper | null;
 }
 
 /**
@@ -25,7 +33,9 @@ export interface StoreParts {
  */
 export class Store implements AsyncDisposable {
   readonly #parts: StoreParts;
+  readonly #aborted = new AbortController();
   #isOpen = false;
+  #starting: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(parts: StoreParts) {
@@ -47,20 +57,30 @@ export class Store implements AsyncDisposable {
     return this.#parts.indexer;
   }
 
+  /** The lines of a dump of this moment: what another daemon, or the next start of this one, can go on from. */
+  dump(): AsyncIterable<string> {
+    return dumpLines(this.#parts.manager, this.#parts.indexer);
+  }
+
   /** Whether each pod of the start has been caught up with, or cannot be reached; then true until `close()`. */
   get isReady(): boolean {
     return this.#parts.readiness.isReady;
   }
 
   /**
-   * Finds the pods and starts to follow them; resolves when those of this moment are announced. Rejects with the error
-   * of a discovery that cannot start, and with KVEventSyncError `closed`.
+   * Takes over what is to be had of an earlier start or a peer, finds the pods and starts to follow them; resolves when
+   * those of this moment are announced. Rejects with the error of a discovery that cannot start, with KVEventSyncError
+   * `closed`, and with the signal's reason.
    */
   async initKVEventSync(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    await this.#parts.manager.start(options);
+    const { manager, readiness, keeper } = this.#parts;
+    this.#starting ??= this.#restore(options.signal);
+    await this.#starting;
+    await manager.start(options);
     if (this.#closing !== null) return;
     this.#isOpen = true;
-    this.#parts.readiness.started();
+    readiness.started();
+    keeper?.start();
   }
 
   /**
@@ -92,13 +112,25 @@ export class Store implements AsyncDisposable {
     return this.close();
   }
 
+  async #restore(signal: AbortSignal | undefined): Promise<void> {
+    const signals = [this.#aborted.signal, ...(signal === undefined ? [] : [signal])];
+    const restored = await this.#parts.warmStart(AbortSignal.any(signals));
+    if (restored !== null) this.#parts.manager.restore(restored);
+  }
+
   async #close(): Promise<void> {
+    const { readiness, keeper, manager, metrics } = this.#parts;
+    const { isReady: withLast } = readiness;
     this.#isOpen = false;
-    this.#parts.readiness.close();
+    readiness.close();
+    this.#aborted.abort(new KVEventSyncError("closed", "store: is closed; make a new one"));
     try {
-      await this.#parts.manager.stop();
+      await this.#starting?.catch(() => {});
+      // It reads what the end of the streams takes out of the index.
+      await keeper?.stop({ withLast });
+      await manager.stop();
     } finally {
-      this.#parts.metrics[Symbol.dispose]();
+      metrics[Symbol.dispose]();
     }
   }
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Pod } from "../../src/discovery/discovery.ts";
+import type { PrefixIndexer } from "../../src/indexer/indexer.ts";
 import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
 import { SimulatedPod, type SimulatedPodOptions } from "../../src/simulator/index.ts";
 import { KVEventManager, type KVEventManagerParts } from "../../src/sync/manager.ts";
@@ -120,7 +121,10 @@ export function chat(pod: SimulatedPod, requests: number, rank = 0): void {
 }
 
 /** The index holds exactly what the engine holds: each block under its engine hash, and each prefix by its tokens. */
-export function assertExact({ indexer }: Pick<Pipeline, "indexer">, pod: SimulatedPod): void {
+export function assertExact(
+  { indexer }: { readonly indexer: Pick<PrefixIndexer, "heldBlocks" | "matchPrefix"> },
+  pod: SimulatedPod,
+): void {
   for (const { rank } of pod.ranks) {
     const source = { model: pod.modelName, pod: pod.key, rank, loraId: -1 };
     const pool = pod.isRunning ? [...pod.pool(rank)] : [];
