@@ -109,6 +109,7 @@ async function serve(options: DaemonOptions): Promise<void> {
     registered: store.registered,
     registry: store.registry,
     isReady: () => store.isReady,
+    dump: () => store.dump(),
     onError: (error) => logger.error({ err: error }, "request failed"),
   });
   const { host, port } = options;

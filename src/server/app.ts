@@ -7,6 +7,7 @@ import { KVEventSyncError } from "../errors.ts";
 import type { PrefixIndexer } from "../indexer/indexer.ts";
 import type { PodDirectory } from "../sync/status.ts";
 import { readQuery, readRegistration, readUnregistration } from "./bodies.ts";
+import { Dumps } from "./dump.ts";
 import { HttpError } from "./http-error.ts";
 import { describeApi } from "./openapi.ts";
 import { answerQuery } from "./query.ts";
@@ -26,6 +27,8 @@ export interface ServerParts {
   readonly registered?: PodRegistry;
   readonly registry: Registry;
   readonly isReady: () => boolean;
+  /** The lines of a dump; whoever has them knows the seed of the hashes. Default none: `/dump` answers 503. */
+  readonly dump?: () => AsyncIterable<string>;
   /** Hears of errors that are ours. */
   readonly onError?: (error: Error) => void;
 }
@@ -39,6 +42,7 @@ const METHODS: Readonly<Record<string, string>> = {
   "/register": "POST",
   "/unregister": "POST",
   "/workers": "GET, HEAD",
+  "/dump": "GET, HEAD",
   "/metrics": "GET, HEAD",
   "/livez": "GET, HEAD",
   "/readyz": "GET, HEAD",
@@ -49,6 +53,8 @@ const METHODS: Readonly<Record<string, string>> = {
 /** The API without a socket: `app.request(…)` answers. */
 export function createApp(parts: ServerParts): OpenAPIHono {
   const app = new OpenAPIHono();
+  const { dump, onError = () => {} } = parts;
+  const dumps = dump === undefined ? null : new Dumps({ lines: dump, onError });
   const limit = bodyLimit({
     maxSize: MAX_BODY_BYTES,
     onError: () => {
@@ -75,6 +81,12 @@ export function createApp(parts: ServerParts): OpenAPIHono {
     const isWanted = ({ model_name, routing_group }: ReturnType<typeof workerOf>): boolean =>
       (model === undefined || model_name === model) && (group === undefined || routing_group === group);
     return c.json(parts.directory.pods().map(workerOf).filter(isWanted));
+  });
+  app.get("/dump", (c) => {
+    if (dumps === null) throw new HttpError(503, "dumps are off here");
+    if (!parts.isReady()) throw new HttpError(503, "there is not enough to dump yet; /readyz tells when there is");
+    c.header("content-type", "application/x-ndjson");
+    return c.req.method === "HEAD" ? c.body(null) : c.body(dumps.open());
   });
   app.get("/metrics", async (c) =>
     c.body(await parts.registry.metrics(), 200, { "content-type": parts.registry.contentType }),

@@ -116,6 +116,13 @@ function routes(): Parameters<OpenAPIHono["openAPIRegistry"]["registerPath"]>[0]
       { 200: json(z.array(worker), "With the state of their streams.") },
       filter,
     ),
+    get("/dump", "All that is known, for another daemon to go on from.", {
+      200: {
+        description: "Lines of JSON: a header, each stream with its blocks, and an end with a checksum.",
+        content: { "application/x-ndjson": { schema: z.string() } },
+      },
+      ...refused(503),
+    }),
     get("/metrics", "Prometheus metrics.", { 200: text("In Prometheus' text format.") }),
     get("/livez", "Whether the process answers.", { 200: text("It does.") }),
     get("/readyz", "Whether the pods of the start are known.", { 200: json(status, "They are."), ...refused(503) }),
