@@ -17,7 +17,19 @@ test("whatever a network and its engines do, once it is quiet the index is what 
     blocks += outcome.blocks;
   }
   // What was compared is worth it: every fault, streams of both kinds, and blocks.
-  const all = ["announce", "cut", "drop next", "loss", "move", "remove", "repair", "reset", "restart"];
+  const all = [
+    "announce",
+    "cut",
+    "drop next",
+    "hand over",
+    "loss",
+    "move",
+    "remove",
+    "repair",
+    "reset",
+    "restart",
+    "snapshot",
+  ];
   assert.deepEqual([...kinds].sort(), all);
   assert.ok(live > SEEDS / 2 && partial > SEEDS / 10 && blocks > 20 * SEEDS, `${live} ${partial} ${blocks}`);
 });

@@ -122,6 +122,18 @@ const MUTATIONS: readonly Mutation[] = [
     to: "    this.#isClosed = true;",
   },
   {
+    name: "what is restored is answered without proof",
+    file: "src/snapshot/restore.ts",
+    from: "this.#indexer.importSource(item.source, item.blocks);",
+    to: "this.#indexer.importSource(item.source, item.blocks);\n      this.#indexer.reveal(item.source);",
+  },
+  {
+    name: "what is restored is not purged",
+    file: "src/sync/stream.ts",
+    from: "if (restored !== undefined) this.#handler.restore(restored.sources);",
+    to: "",
+  },
+  {
     name: "a removal takes all tiers",
     file: TABLE,
     from: "removePlace(places, place);\n      if (places.length > 0) continue;",

@@ -1,11 +1,12 @@
 import type { Pod } from "../../src/discovery/discovery.ts";
-import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
+import type { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
 import { type Random, randomInteger, SimulatedPod, seededRandom } from "../../src/simulator/index.ts";
-import { KVEventManager } from "../../src/sync/manager.ts";
+import type { KVEventManager } from "../../src/sync/manager.ts";
 import type { StreamInfo } from "../../src/sync/status.ts";
 import { type MemoryTransport, memory } from "../../transports/memory/index.ts";
 import { podOf } from "../support/pipeline.ts";
 import { type VirtualClock, virtualClock } from "../support/virtual-clock.ts";
+import { dumpOf, type Follower, follower, followerFrom } from "./hand-over.ts";
 
 /** What one seed showed. */
 export interface Outcome {
@@ -52,8 +53,10 @@ class World {
   readonly #random: Random;
   readonly #clock: VirtualClock;
   readonly #transport: MemoryTransport;
-  readonly #indexer: SyncPrefixHashTable;
-  readonly #manager: KVEventManager;
+  #follower: Follower;
+  /** Of an earlier moment. */
+  #dump: string | null = null;
+  readonly #falseAnswers: string[] = [];
   readonly #engines: Engine[] = [];
   readonly #faults: Record<string, number> = {};
   #nextPort = 1_000;
@@ -64,8 +67,15 @@ class World {
     this.#clock = virtualClock();
     const random = seededRandom(seed + 1);
     this.#transport = memory({ clock: this.#clock, random, reconnectMinMs: 20, reconnectMaxMs: 2_000 });
-    this.#indexer = new SyncPrefixHashTable({ clock: this.#clock, seed: BigInt(seed) });
-    this.#manager = new KVEventManager({ transport: this.#transport, indexer: this.#indexer, clock: this.#clock });
+    this.#follower = follower({ transport: this.#transport, clock: this.#clock, seed: BigInt(seed) });
+  }
+
+  get #indexer(): SyncPrefixHashTable {
+    return this.#follower.indexer;
+  }
+
+  get #manager(): KVEventManager {
+    return this.#follower.manager;
   }
 
   static async make(seed: number): Promise<World> {
@@ -86,7 +96,9 @@ class World {
     else if (chance < 0.79) this.#done("reset", () => void (engine.pod.isRunning && engine.pod.reset()));
     else if (chance < 0.83) this.#done("remove", () => this.#remove(engine));
     else if (chance < 0.92) this.#done("announce", () => this.#announce(engine));
-    else if (chance < 0.95) await this.#doneAsync("move", () => this.#move(engine));
+    else if (chance < 0.94) await this.#doneAsync("move", () => this.#move(engine));
+    else if (chance < 0.96) await this.#doneAsync("snapshot", () => this.#snapshot());
+    else if (chance < 0.98) await this.#doneAsync("hand over", () => this.#handOver());
     else this.#done("drop next", () => this.#transport.faults.dropNext(this.#pick(1, 3)));
     await this.#clock.advance(this.#random() < 0.2 ? this.#pick(100, 9_000) : this.#pick(0, 40));
   }
@@ -99,7 +111,7 @@ class World {
       this.#announce(engine);
     }
     await this.#clock.advance(QUIET_MS);
-    const divergence = this.#engines.flatMap((engine) => this.#compare(engine));
+    const divergence = [...this.#falseAnswers, ...this.#engines.flatMap((engine) => this.#compare(engine))];
     const statuses = this.#streams().map(({ status }) => status);
     divergence.push(...this.#leaks());
     return {
@@ -234,6 +246,37 @@ class World {
     await this.#clock.run(engine.pod.stop());
     const { announced } = engine;
     this.#engines[at] = { ...(await this.#startEngine(at)), announced };
+  }
+
+  async #snapshot(): Promise<void> {
+    this.#dump = await dumpOf(this.#follower);
+  }
+
+  /** Another daemon takes over: from a dump of this moment, or an earlier one, and soon or late. */
+  async #handOver(): Promise<void> {
+    if (this.#dump === null || this.#random() < 0.5) await this.#snapshot();
+    await this.#clock.run(this.#manager.stop());
+    if (this.#random() < 0.5) {
+      const engine = this.#engines[this.#pick(0, this.#engines.length - 1)]!;
+      if (this.#random() < 0.3) await this.#restart(engine);
+      this.#ask(engine, this.#pick(1, 6));
+      await this.#clock.advance(this.#pick(0, 5_000));
+    }
+    const parts = { transport: this.#transport, clock: this.#clock, seed: BigInt(this.#pick(0, 1_000_000)) };
+    this.#follower = await followerFrom(this.#dump!, parts);
+    for (const engine of this.#engines) if (engine.announced !== null) this.#manager.onPodAdd(engine.announced);
+    this.#falseAnswers.push(...this.#engines.flatMap((engine) => this.#compareHidden(engine)));
+  }
+
+  /** Before any engine has said anything, nothing of it is answered. */
+  #compareHidden({ pod }: Engine): string[] {
+    const blocks = pod.isRunning ? [...pod.pool()] : [];
+    const prompts = blocks.map((block) => ({ block, tokens: block.prefixTokens() }));
+    const answered = prompts.filter(({ block: { loraName, cacheSalt }, tokens }) => {
+      const identity = cacheSalt === null ? {} : { cacheSalt };
+      return this.#indexer.matchPrefix(MODEL, loraName ?? -1, tokens, undefined, identity).length > 0;
+    });
+    return answered.length === 0 ? [] : [`${pod.key}: ${answered.length} prompts are answered without proof`];
   }
 
   #streams(): readonly StreamInfo[] {
