@@ -15,7 +15,7 @@ import { createMetrics, type Metrics } from "./metrics.ts";
 import { type ConnectionOptions, defaultTransport, type SecurityOptions, type TransportName } from "./options.ts";
 import { Readiness } from "./readiness.ts";
 import { SnapshotKeeper } from "./snapshot/keeper.ts";
-import type { SnapshotObserver } from "./snapshot/observer.ts";
+import { observeAllSnapshots, type SnapshotObserver } from "./snapshot/observer.ts";
 import { resolveWarmStartOptions, type WarmStartOptions } from "./snapshot/options.ts";
 import { warmStart } from "./snapshot/warm-start.ts";
 import { loadSodium } from "./sodium.ts";
@@ -70,6 +70,7 @@ const REGISTRY = token<Registry>("registry");
 const METRICS = token<Metrics>("metrics");
 const READINESS = token<Readiness>("readiness");
 const MANAGER = token<KVEventManager>("manager");
+const SNAPSHOT_OBSERVER = token<SnapshotObserver>("snapshot observer");
 const KEEPER = token<SnapshotKeeper | null>("snapshot keeper");
 const STORE = token<Store>("store");
 
@@ -139,7 +140,6 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
   };
   const pods = podsOf(options.endpoints ?? []);
   const warm = resolveWarmStartOptions(options.warmStart ?? {});
-  const observer = options.snapshotObserver ?? {};
 
   provide(TRANSPORT, () => transport);
   provide(CLOCK, () => options.clock ?? systemClock);
@@ -168,13 +168,16 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
         options: options.streams ?? {},
       }),
   );
+  provide(SNAPSHOT_OBSERVER, (parts) =>
+    observeAllSnapshots([parts.resolve(METRICS).snapshots, options.snapshotObserver ?? {}]),
+  );
   provide(KEEPER, (parts) => {
     const { snapshotPath: path, snapshotIntervalMs: intervalMs } = warm;
     if (path === null) return null;
     return new SnapshotKeeper({
       path,
       intervalMs,
-      observer,
+      observer: parts.resolve(SNAPSHOT_OBSERVER),
       streams: parts.resolve(MANAGER),
       indexer: parts.resolve(INDEXER),
       clock: parts.resolve(CLOCK),
@@ -193,7 +196,12 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
         metrics: parts.resolve(METRICS),
         registry: parts.resolve(REGISTRY),
         warmStart: (signal) =>
-          warmStart(warm, { indexer: parts.resolve(INDEXER), clock: parts.resolve(CLOCK), observer, signal }),
+          warmStart(warm, {
+            indexer: parts.resolve(INDEXER),
+            clock: parts.resolve(CLOCK),
+            observer: parts.resolve(SNAPSHOT_OBSERVER),
+            signal,
+          }),
         keeper: parts.resolve(KEEPER),
       }),
   );

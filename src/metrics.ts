@@ -4,7 +4,9 @@ import { registerEventLoopSeries } from "./metrics/event-loop.ts";
 import { registerIndexSeries } from "./metrics/index-series.ts";
 import { PodStates } from "./metrics/pod-state.ts";
 import { type RoutingMetrics, registerRoutingSeries } from "./metrics/routing.ts";
+import { registerSnapshotSeries } from "./metrics/snapshot-series.ts";
 import { registerSyncSeries } from "./metrics/sync-series.ts";
+import type { SnapshotObserver } from "./snapshot/observer.ts";
 import type { SyncObserver } from "./sync/status.ts";
 
 export type { RoutingMetrics, RoutingSelection, RoutingSubject } from "./metrics/routing.ts";
@@ -22,6 +24,7 @@ export interface MetricsOptions {
  */
 export interface Metrics extends SyncObserver, Disposable {
   readonly routing: RoutingMetrics;
+  readonly snapshots: SnapshotObserver;
 }
 
 /** As the reference's, so that its dashboards work unchanged. */
@@ -41,11 +44,13 @@ export function createMetrics(registry: Registry, options: MetricsOptions = {}):
   registerSyncSeries(registry, PREFIX, states);
   if (options.indexer !== undefined) registerIndexSeries(registry, PREFIX, options.indexer);
   const routing = registerRoutingSeries(registry, PREFIX);
+  const snapshots = registerSnapshotSeries(registry, PREFIX);
   if (options.processMetrics === true) collectDefaultMetrics({ register: registry });
   const eventLoop = registerEventLoopSeries(registry, PREFIX);
   const names = namesOf(registry).filter((name) => !before.has(name));
   return Object.assign(states, {
     routing,
+    snapshots,
     [Symbol.dispose]: () => {
       eventLoop[Symbol.dispose]();
       for (const name of names) registry.removeSingleMetric(name);

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { SnapshotObserver } from "../snapshot/observer.ts";
 import type { SyncObserver } from "../sync/status.ts";
 
 /** At most so many lines of one kind for one stream in a minute: an engine that flaps must not drown the others. */
@@ -35,6 +36,18 @@ export function logObserver(logger: Logger, now: () => number = Date.now): SyncO
       const suppressed = limiter.admit(`${stream.model} ${stream.pod} ${stream.rank}`, `error ${kind}`);
       if (suppressed !== null) logger.warn({ ...stream, kind, suppressed }, error.message);
     },
+  };
+}
+
+/** Logs from what the daemon goes on, and what it keeps for the next start. */
+export function snapshotLog(logger: Logger): SnapshotObserver {
+  return {
+    onRestored: (origin, size, durationSeconds) =>
+      logger.info({ origin, ...size, durationSeconds }, `goes on from ${origin}, once the engines have proved it`),
+    onRefused: (origin, { message }) => logger.warn({ origin }, `does not go on from ${origin}: ${message}`),
+    onWritten: (path, size, durationSeconds) =>
+      logger.debug({ path, ...size, durationSeconds }, `wrote the snapshot ${path}`),
+    onWriteFailed: (path, { message }) => logger.warn({ path }, `cannot write the snapshot ${path}: ${message}`),
   };
 }
 

@@ -4,7 +4,7 @@ import { createStore } from "../container.ts";
 import { ConfigurationError, KVEventSyncError } from "../errors.ts";
 import { type DaemonOptions, environmentSource, fileSource, type OptionSource, resolveOptions } from "../options.ts";
 import { createServer } from "../server/server.ts";
-import { logObserver } from "./log-observer.ts";
+import { logObserver, snapshotLog } from "./log-observer.ts";
 import { numberFlag } from "./number-flag.ts";
 import { StopSignal } from "./stop-signal.ts";
 
@@ -101,6 +101,7 @@ async function serve(options: DaemonOptions): Promise<void> {
     index,
     streams,
     observers,
+    snapshotObserver: snapshotLog(logger),
     processMetrics: true,
   });
   const server = createServer({

@@ -14,3 +14,21 @@ export interface SnapshotObserver {
   /** The snapshot before it is still there. */
   onWriteFailed?(path: string, error: Error): void;
 }
+
+/** One observer that passes everything on to all of these, in order. */
+export function observeAllSnapshots(observers: readonly SnapshotObserver[]): SnapshotObserver {
+  return {
+    onRestored: (origin, size, durationSeconds) => {
+      for (const each of observers) each.onRestored?.(origin, size, durationSeconds);
+    },
+    onRefused: (origin, error) => {
+      for (const each of observers) each.onRefused?.(origin, error);
+    },
+    onWritten: (path, size, durationSeconds) => {
+      for (const each of observers) each.onWritten?.(path, size, durationSeconds);
+    },
+    onWriteFailed: (path, error) => {
+      for (const each of observers) each.onWriteFailed?.(path, error);
+    },
+  };
+}

@@ -265,6 +265,20 @@ test("a snapshot that cannot be written is told, and ends nothing", limit, async
   assert.deepEqual(second.news, ["refused ENOTDIR", "write failed ENOTDIR"]);
 });
 
+test("metrics tell what was taken over, and how the snapshots go", limit, async (context) => {
+  const { transport, pod, path } = await bench(context);
+  const warmStart = { snapshotPath: path, snapshotIntervalMs: 1, peers: ["http://127.0.0.1:1"] };
+  await using second = await daemon(transport, [podOf(pod)], { warmStart });
+  await second.watch.until(() => second.news.includes("written 1"));
+  const text = await second.store.registry.metrics();
+  const value = (series: string): number =>
+    Number(new RegExp(`^aibrix_kvcache_${series} (\\d+)$`, "m").exec(text)?.[1]);
+  assert.equal(value("restores_refused_total"), 1);
+  assert.equal(value("restored_blocks"), promptsOf(pod).length);
+  assert.ok(value('snapshot_writes_total\\{outcome="success"\\}') >= 1);
+  assert.ok(value("snapshot_bytes") > 500);
+});
+
 test("snapshots are written while the engines go on, and each can be gone on from", limit, async (context) => {
   const { transport, pod, path } = await bench(context);
   const warmStart = { snapshotPath: path, snapshotIntervalMs: 1 };
