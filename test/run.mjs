@@ -1,6 +1,6 @@
 // Runs every test file below test/, or those whose path contains one of the arguments. Node 20 does not expand globs.
-// Interop tests need other languages: `npm test` leaves them to `npm run test:interop`. Whoever counts the results
-// names a file in TEST_TAP.
+// Interop tests need other languages, those of the chart need Helm: `npm test` leaves them to `npm run test:interop` and
+// `npm run test:deploy`. Whoever counts the results names a file in TEST_TAP.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, relative, sep } from "node:path";
@@ -8,12 +8,11 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const wanted = process.argv.slice(2);
+const needsMore = (file) => file.startsWith("test/interop/") || file.startsWith("test/deploy/");
 const files = readdirSync(join(root, "test"), { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name.endsWith(".test.ts"))
   .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join("/"))
-  .filter((file) =>
-    wanted.length > 0 ? wanted.some((part) => file.includes(part)) : !file.startsWith("test/interop/"),
-  )
+  .filter((file) => (wanted.length > 0 ? wanted.some((part) => file.includes(part)) : !needsMore(file)))
   .sort();
 if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(", ")}`);
