@@ -1,7 +1,10 @@
-import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { type ChildProcessByStdio, type SpawnOptions, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+
+/** Whose process it is, and where; the test's own where nothing is said. */
+export type PeerOptions = Pick<SpawnOptions, "cwd" | "env" | "uid" | "gid">;
 
 /** Another program. Its standard output is read line by line, its standard error kept; disposing kills it. */
 export class PeerProcess implements AsyncDisposable {
@@ -13,9 +16,9 @@ export class PeerProcess implements AsyncDisposable {
   #stderr = "";
   #woken: (() => void)[] = [];
 
-  constructor(name: string, command: string, args: readonly string[]) {
+  constructor(name: string, command: string, args: readonly string[], options: PeerOptions = {}) {
     this.#name = name;
-    this.#child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+    this.#child = spawn(command, args, { ...options, stdio: ["pipe", "pipe", "pipe"] });
     this.#reader = createInterface({ input: this.#child.stdout, crlfDelay: Number.POSITIVE_INFINITY });
     this.#lines = this.#reader[Symbol.asyncIterator]();
     this.#child.stderr.setEncoding("utf8").on("data", (text: string) => {
