@@ -5,6 +5,7 @@ import { ConfigurationError } from "./errors.ts";
 import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
 import { VARIABLES } from "./options/variables.ts";
 import { firstIssue } from "./schema-issue.ts";
+import { resolveWarmStartOptions, type WarmStartOptions } from "./snapshot/options.ts";
 import type { StreamOptions } from "./sync/options.ts";
 
 /** Which implementation of `Transport` is used. `auto` is `zmtp`. */
@@ -38,6 +39,10 @@ export interface DaemonOptions {
   readonly index: SyncPrefixHashTableOptions;
   readonly streams: StreamOptions;
   readonly connections: ConnectionOptions;
+  /** What the start goes on from, and what is kept for the next. */
+  readonly warmStart: WarmStartOptions;
+  /** Whether `GET /dump` answers. */
+  readonly dumpEnabled: boolean;
 }
 
 const count = (least: number): z.ZodNumber => z.number().int().min(least).max(Number.MAX_SAFE_INTEGER);
@@ -84,6 +89,11 @@ const schema = z.strictObject({
   maxMessageBytes: count(1).optional(),
   reconnectMinMs: count(1).optional(),
   reconnectMaxMs: count(1).optional(),
+  snapshot: text.optional(),
+  snapshotIntervalMs: count(0).optional(),
+  peers: z.array(text).max(100).optional(),
+  restoreTimeoutMs: count(1).optional(),
+  dump: z.boolean().optional(),
 });
 
 type Values = z.output<typeof schema>;
@@ -200,7 +210,15 @@ function withDefaults(values: Values): DaemonOptions {
       replayRetryMaxMs,
     }),
     connections: withoutUndefined({ maxMessageBytes, reconnectMinMs, reconnectMaxMs }),
+    warmStart: warmStartOf(values),
+    dumpEnabled: values.dump ?? true,
   };
+}
+
+function warmStartOf({ snapshot, snapshotIntervalMs, peers, restoreTimeoutMs }: Values): WarmStartOptions {
+  const options = withoutUndefined({ snapshotPath: snapshot, snapshotIntervalMs, peers, restoreTimeoutMs });
+  resolveWarmStartOptions(options);
+  return options;
 }
 
 function securityOf(values: Values): SecurityOptions | undefined {

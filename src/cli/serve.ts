@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import { pino } from "pino";
 import { createStore } from "../container.ts";
 import { ConfigurationError, KVEventSyncError } from "../errors.ts";
+import { DURATION } from "../options/variables.ts";
 import { type DaemonOptions, environmentSource, fileSource, type OptionSource, resolveOptions } from "../options.ts";
 import { createServer } from "../server/server.ts";
 import { logObserver, snapshotLog } from "./log-observer.ts";
@@ -12,9 +13,15 @@ interface Flags {
   readonly endpoint: readonly string[];
   readonly replayEndpoint: readonly string[];
   readonly model: readonly string[];
+  readonly peer?: readonly string[];
+  readonly snapshotInterval?: string;
+  readonly dump?: boolean;
   readonly config?: string;
   readonly [option: string]: unknown;
 }
+
+/** Of options whose names are others. */
+const FLAGS: Readonly<Record<string, string>> = { peers: "--peer", snapshotIntervalMs: "--snapshot-interval" };
 
 const collect = (value: string, previous: readonly string[]): readonly string[] => [...previous, value];
 
@@ -39,6 +46,11 @@ export function serveCommand(): Command {
     .option("--plain-password-file <file>", "PLAIN: our password")
     .option("--host <address>", "address of the HTTP API (default: 127.0.0.1)")
     .option("--port <number>", "port of the HTTP API; 0 takes a free one (default: 8090)", numberFlag)
+    .option("--snapshot <file>", "go on from this file, and keep what is known in it (its folder has to be there)")
+    .option("--snapshot-interval <duration>", "such as 30s, from one snapshot to the next; 0s: at the end alone")
+    .addOption(list("--peer <url>", "another daemon to go on from, such as http://10.0.0.9:8090 (repeatable)"))
+    .option("--restore-timeout-ms <ms>", "time for a peer or the snapshot to be taken over", numberFlag)
+    .option("--no-dump", "do not answer GET /dump, which tells the seed of the hashes")
     .option("--config <file>", "a JSON file of options; environment and flags are stronger")
     .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent (default: info)")
     .option("--max-contexts <count>", "models × adapters × block sizes in the index", numberFlag)
@@ -55,15 +67,20 @@ export function serveCommand(): Command {
  * @throws ConfigurationError as `resolveOptions`, and `invalid-option` where flags do not pair.
  */
 export function serveOptions(flags: Flags, environment: OptionSource): DaemonOptions {
-  const { endpoint, replayEndpoint, model, config, ...others } = flags;
+  const { endpoint, replayEndpoint, model, peer = [], snapshotInterval, dump, config, ...others } = flags;
   const values: Record<string, unknown> = { ...others };
+  if (peer.length > 0) values["peers"] = peer;
+  if (snapshotInterval !== undefined)
+    values["snapshotIntervalMs"] = DURATION.read(snapshotInterval) ?? snapshotInterval;
+  if (dump === false) values["dump"] = false;
   if (endpoint.length > 0) values["endpoints"] = pairs(endpoint, replayEndpoint, model);
   else if (replayEndpoint.length > 0) throw unpaired("--replay-endpoint", replayEndpoint.length, 0);
   if (model.length === 1) values["model"] = model[0];
   else if (model.length > 1 && endpoint.length === 0) throw unpaired("--model", model.length, 0);
   const flagSource: OptionSource = {
     values,
-    originOf: (option) => `--${option.replace(/[A-Z]/g, (l) => `-${l.toLowerCase()}`)}`,
+    originOf: (option) => FLAGS[option] ?? `--${option.replace(/[A-Z]/g, (l) => `-${l.toLowerCase()}`)}`,
+    formOf: (option) => (option === "snapshotIntervalMs" ? DURATION.form : undefined),
   };
   const files = config === undefined ? [] : [fileSource(config)];
   return resolveOptions([...files, environment, flagSource]);
@@ -90,7 +107,7 @@ function unpaired(flag: string, count: number, endpoints: number): Configuration
 async function serve(options: DaemonOptions): Promise<void> {
   // On standard error, so that standard output stays free for who pipes.
   const logger = pino({ name: "kv-event-sync", level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
-  const { transport, security, connections, endpoints, index, streams } = options;
+  const { transport, security, connections, endpoints, index, streams, warmStart } = options;
   const observers = [logObserver(logger)];
   using stop = new StopSignal();
   await using store = await createStore({
@@ -100,6 +117,7 @@ async function serve(options: DaemonOptions): Promise<void> {
     endpoints,
     index,
     streams,
+    warmStart,
     observers,
     snapshotObserver: snapshotLog(logger),
     processMetrics: true,
@@ -110,7 +128,7 @@ async function serve(options: DaemonOptions): Promise<void> {
     registered: store.registered,
     registry: store.registry,
     isReady: () => store.isReady,
-    dump: () => store.dump(),
+    ...(options.dumpEnabled && { dump: () => store.dump() }),
     onError: (error) => logger.error({ err: error }, "request failed"),
   });
   const { host, port } = options;

@@ -35,7 +35,7 @@ function multiplierFrom(word: number): number {
  * the first block's parent is `root(salt)`. So a block whose parent is not known yet can be kept as its `local` alone.
  *
  * Not cryptographic. The seed keeps prompts that collide from being prepared beforehand; hashes of two seeds have
- * nothing in common and must not be compared, stored or sent.
+ * nothing in common and must not be compared; who stores or sends them says the seed along.
  */
 export class BlockHasher {
   readonly #initA: number;

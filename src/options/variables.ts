@@ -1,5 +1,5 @@
 /** What a variable's text means; `read` gives `undefined` for one of another form. */
-interface Reader {
+export interface Reader {
   readonly form: string;
   readonly read: (text: string) => unknown;
 }
@@ -11,7 +11,20 @@ export interface Variable extends Reader {
 
 const TEXT: Reader = { form: "text", read: (value) => value };
 const NUMBER: Reader = { form: "a number", read: numberOf };
-const DURATION: Reader = { form: "a duration such as 500ms, 5s or 1m30s", read: durationMs };
+/** As Go writes it. */
+export const DURATION: Reader = { form: "a duration such as 500ms, 5s or 1m30s", read: durationMs };
+const SWITCH: Reader = {
+  form: "on or off",
+  read: (value) => (value === "on" ? true : value === "off" ? false : undefined),
+};
+const URLS: Reader = {
+  form: "URLs with commas between",
+  read: (value) =>
+    value
+      .split(",")
+      .map((url) => url.trim())
+      .filter((url) => url !== ""),
+};
 const MINUTES: Reader = {
   form: "a number of minutes",
   read: (value) => {
@@ -35,6 +48,11 @@ export const VARIABLES: Readonly<Record<string, Variable>> = {
   KV_PORT: { option: "port", ...NUMBER },
   KV_MODEL: { option: "model", ...TEXT },
   KV_LOG_LEVEL: { option: "logLevel", ...TEXT },
+  KV_SNAPSHOT: { option: "snapshot", ...TEXT },
+  KV_SNAPSHOT_INTERVAL: { option: "snapshotIntervalMs", ...DURATION },
+  KV_PEERS: { option: "peers", ...URLS },
+  KV_RESTORE_TIMEOUT: { option: "restoreTimeoutMs", ...DURATION },
+  KV_DUMP: { option: "dump", ...SWITCH },
   KV_CURVE_SERVER_KEY: { option: "curveServerKey", ...TEXT },
   KV_CURVE_SECRET_KEY: { option: "curveSecretKey", ...TEXT },
   KV_CURVE_SECRET_KEY_FILE: { option: "curveSecretKeyFile", ...TEXT },
