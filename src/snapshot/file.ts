@@ -42,12 +42,10 @@ async function writeThrough(path: string, lines: AsyncIterable<string>): Promise
   }
 }
 
-/** So that a power failure does not undo the renaming. */
+/** So that a power failure does not undo the renaming; where a system cannot, either file is a whole one. */
 async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
   try {
+    await using folder = await open(path, "r");
     await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  } catch {}
 }

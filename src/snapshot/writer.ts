@@ -19,7 +19,9 @@ export function* encodeStream(
   indexer: Pick<PrefixIndexer, "exportSource">,
   state: StreamState,
 ): Generator<void, EncodedStream | null> {
-  const lines = [lineOf(streamLineOf(state))];
+  const first = lineOf(streamLineOf(state));
+  if (Buffer.byteLength(first) > MAX_LINE_BYTES) return null;
+  const lines = [first];
   let blocks = 0;
   const packer = new BlockPacker();
   for (const source of state.sources) {
@@ -37,7 +39,7 @@ export function* encodeStream(
     if (rest !== null) lines.push(lineOf({ type: "blocks", rank: source.rank, ...rest }));
     yield;
   }
-  return lines.some((line) => Buffer.byteLength(line) > MAX_LINE_BYTES) ? null : { lines, blocks };
+  return { lines, blocks };
 }
 
 /** Counts and checks what a dump is made of. */

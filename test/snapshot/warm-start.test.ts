@@ -125,6 +125,22 @@ test("the daemon is not ready while a replay has still to prove what was restore
   assertExact({ indexer: second.store.indexer }, pod);
 });
 
+test("what a replay endpoint does not prove in its time is purged", limit, async (context) => {
+  const { transport, pod, path } = await bench(context);
+  transport.faults.set({ drop: 1 }, { from: "router" });
+  const streams = {
+    replayTimeoutMs: 30,
+    replayIdleMs: 20,
+    quietCheckMs: 0,
+    replayRetryMinMs: 60_000,
+    replayRetryMaxMs: 60_000,
+  };
+  await using second = await daemon(transport, [podOf(pod)], { streams, warmStart: { snapshotPath: path } });
+  await second.store.whenReady();
+  assert.deepEqual([second.purges, second.stream("ns/a").status], [["unverified"], "partial"]);
+  assert.equal(second.store.indexer.stats().blocks, 0);
+});
+
 test("a snapshot from before all that the engine can replay is of no use, and does no harm", limit, async (context) => {
   const { pod, start } = await bench(context, { bufferSteps: 6 });
   for (let i = 0; i < 10; i++) chat(pod, 5);

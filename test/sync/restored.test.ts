@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Pod } from "../../src/discovery/discovery.ts";
 import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
+import { KVEventHandler } from "../../src/sync/handler.ts";
 import { KVEventManager } from "../../src/sync/manager.ts";
 import { RestoredStreams } from "../../src/sync/restored.ts";
 import type { StreamState } from "../../src/sync/stream-state.ts";
 import { memory } from "../../transports/memory/index.ts";
-import { source, stored, tokens } from "../indexer/support.ts";
+import { match, source, stored, tokens } from "../indexer/support.ts";
 import { virtualClock } from "../support/virtual-clock.ts";
 
 const POD: Pod = {
@@ -62,6 +63,23 @@ test("what is of another incarnation of the pod is cleared", () => {
     assert.equal(streams.take({ ...POD, ...change }, 0), undefined);
     assert.equal(indexer.stats().holders, 0);
   }
+});
+
+test("what was taken over of every rank is shown together, and purged together", () => {
+  const { indexer } = restored();
+  const subject = { model: "llama", pod: "a", rank: 0, loraId: -1, isForeignRank: () => false };
+  const handler = new KVEventHandler(indexer, subject);
+  handler.restore(STATE.sources);
+  assert.deepEqual(handler.sources, STATE.sources);
+  assert.equal(match(indexer, tokens(1)), "");
+  handler.reveal();
+  const [found] = indexer.matchPrefix("llama", -1, tokens(1));
+  assert.deepEqual(
+    found?.ranks.map(({ rank }) => rank),
+    [0, 1],
+  );
+  handler.purge();
+  assert.equal(indexer.stats().holders, 0);
 });
 
 test("what no pod is announced for is dropped some minutes after the start", async () => {

@@ -12,7 +12,8 @@ export type Action =
   | { readonly do: "restart" }
   | { readonly do: "restart-unnoticed" }
   | { readonly do: "cut" }
-  | { readonly do: "hand-over" }
+  | { readonly do: "save" }
+  | { readonly do: "hand-over"; readonly from: "now" | "saved" }
   | { readonly do: "connect" }
   | { readonly do: "reply"; readonly batches: number }
   | { readonly do: "lose-reply" }
@@ -23,6 +24,12 @@ export type Action =
 interface Batch {
   readonly sequence: number;
   readonly payload: Uint8Array;
+}
+
+/** A sequencer's mark, and the batches that led to it. */
+interface Saved {
+  readonly mark: StreamMark | null;
+  readonly applied: readonly Batch[];
 }
 
 interface RunningReplay {
@@ -64,6 +71,7 @@ export class SequencerModel {
   #leftOver: (Batch & { readonly connectionId: number })[] = [];
   lostReplies = 0;
   #replay: RunningReplay | null = null;
+  #saved: Saved = { mark: null, applied: [] };
 
   constructor(options: { readonly canReplay: boolean; readonly bufferSteps: number; readonly maxHeldBytes?: number }) {
     this.#bufferSteps = options.bufferSteps;
@@ -131,8 +139,12 @@ export class SequencerModel {
       case "cut":
         this.#cut();
         break;
+      case "save":
+        this.#saved = { mark: this.sequencer.mark, applied: [...this.applied] };
+        break;
       case "hand-over":
-        this.#handOver();
+        if (action.from === "now") this.#saved = { mark: this.sequencer.mark, applied: this.applied };
+        this.#handOver(this.#saved);
         break;
       case "connect":
         this.connect();
@@ -215,13 +227,14 @@ export class SequencerModel {
     this.sequencer.disconnected();
   }
 
-  /** Another sequencer goes on from what this one knows. */
-  #handOver(): void {
+  /** Another sequencer goes on from what this one knew. */
+  #handOver({ mark, applied }: Saved): void {
     this.#cut();
     this.#leftOver = [];
     this.#replay = null;
-    this.sequencer = this.#newSequencer(this.sequencer.mark);
-    this.isShown = this.sequencer.mark === null;
+    this.sequencer = this.#newSequencer(mark);
+    this.applied = [...applied];
+    this.isShown = mark === null;
   }
 
   #isReplayWanted(): boolean {

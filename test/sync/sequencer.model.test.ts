@@ -12,14 +12,16 @@ const simpleAction: fc.Arbitrary<Action> = fc.oneof(
   { weight: 3, arbitrary: fc.constant<Action>({ do: "end-replay" }) },
   { weight: 3, arbitrary: fc.constant<Action>({ do: "connect" }) },
   {
-    weight: 7,
+    weight: 9,
     arbitrary: fc.constantFrom<Action>(
       { do: "lose" },
       { do: "lose-all" },
       { do: "duplicate" },
       { do: "restart" },
       { do: "cut" },
-      { do: "hand-over" },
+      { do: "save" },
+      { do: "hand-over", from: "now" },
+      { do: "hand-over", from: "saved" },
       { do: "lose-reply" },
       { do: "check" },
       { do: "rebuild" },
