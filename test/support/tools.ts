@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -11,34 +11,45 @@ const { CI } = process.env;
 const FOLDER = join(root, ".cache/tools");
 const TIMEOUT_MS = 240_000;
 
-/** A program in Go that tests need and few have. It is built once, into a folder that git ignores. */
+/** A program that tests need and few have. */
 export interface Tool {
   readonly name: string;
-  readonly version: string;
   /** The environment variable that names one which is there already. */
   readonly variable: string;
+  /** How to come by it. */
+  readonly remedy: string;
+}
+
+/** One in Go: it is built once, into a folder that git ignores. */
+export interface GoTool extends Tool {
+  readonly version: string;
   /** Its module where that is one of ours, from the root; without one the version is built as it was published. */
   readonly module?: string;
   readonly package: string;
   readonly flags?: readonly string[];
 }
 
-export const HELM: Tool = {
+export const HELM: GoTool = {
   name: "helm",
   version: "v3.22.0",
   variable: "HELM",
+  remedy: "npm run build:tools -- helm",
   package: "helm.sh/helm/v3/cmd/helm",
 };
 
-export const KUBE_APISERVER: Tool = {
+export const KUBE_APISERVER: GoTool = {
   name: "kube-apiserver",
   version: "v1.35.4",
   variable: "KUBE_APISERVER",
+  remedy: "npm run build:tools -- kube-apiserver",
   module: "test/interop/kube-apiserver",
   package: "k8s.io/kubernetes/cmd/kube-apiserver",
   // Without a version it calls itself v0.0.0, which clients do not understand.
   flags: ["-ldflags", versionFlags("v1.35.4")],
 };
+
+/** Of the system. */
+export const ETCD: Tool = { name: "etcd", variable: "ETCD", remedy: "apt-get install etcd-server" };
 
 function versionFlags(version: string): string {
   const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version)!;
@@ -47,12 +58,17 @@ function versionFlags(version: string): string {
   return ["-s -w", ...set].join(" ");
 }
 
-/** Where the program is; `null` if nobody named one or built it. */
-export function findTool({ name, version, variable }: Tool): string | null {
-  const given = process.env[variable];
+/** Where the program is; `null` if nobody named, built or installed one. */
+export function findTool(tool: Tool | GoTool): string | null {
+  const given = process.env[tool.variable];
   if (given !== undefined && given !== "") return given;
-  const built = join(FOLDER, `${name}-${version}`);
-  return existsSync(built) ? built : null;
+  const folders = "version" in tool ? [FOLDER] : (process.env["PATH"] ?? "").split(delimiter);
+  const file = "version" in tool ? fileOf(tool) : tool.name;
+  return folders.map((folder) => join(folder, file)).find((path) => existsSync(path)) ?? null;
+}
+
+function fileOf({ name, version }: GoTool): string {
+  return `${name}-${version}`;
 }
 
 /**
@@ -60,11 +76,11 @@ export function findTool({ name, version, variable }: Tool): string | null {
  *
  * @throws Error where Go is missing, or cannot build it.
  */
-export function buildTool(tool: Tool): string {
+export function buildTool(tool: GoTool): string {
   const found = findTool(tool);
   if (found !== null) return found;
   const { name, version, module, flags = [] } = tool;
-  const program = join(FOLDER, `${name}-${version}`);
+  const program = join(FOLDER, fileOf(tool));
   const folder = join(FOLDER, `${name}-${process.pid}`);
   mkdirSync(folder, { recursive: true });
   // Two at a time: whoever waits for it has other work as well.
@@ -91,9 +107,11 @@ export function toolTest(
 ): void {
   test(name, { timeout: TIMEOUT_MS }, async (t) => {
     const programs = tools.map(findTool);
-    const missing = tools.filter((_, at) => programs[at] === null).map((tool) => `no ${tool.name}`);
+    const missing = tools.filter((_, at) => programs[at] === null);
     if (missing.length === 0) return run(programs as string[], t);
-    const reason = `${missing.join(", ")}: npm run build:tools`;
+    const reason = missing
+      .map(({ name, remedy, variable }) => `no ${name}: ${remedy}, or name one in ${variable}`)
+      .join("; ");
     if (CI === "true") throw new Error(reason);
     t.skip(reason);
   });
