@@ -4,6 +4,9 @@ import { KVEventSyncError } from "../errors.ts";
 /** Time for a peer to say something; one that follows its engines writes without a pause. */
 const SILENCE_MS = 5_000;
 
+/** Nothing more is asked of a peer. */
+const CLOSING = { connection: "close" };
+
 /**
  * What another daemon's `GET /dump` answers; `url` is the daemon's, without the path.
  *
@@ -14,7 +17,8 @@ export async function* readPeer(url: string, clock: Clock, signal: AbortSignal):
   const silence = new Silence(clock);
   const target = new URL("dump", url.endsWith("/") ? url : `${url}/`);
   try {
-    const response = await silence.guard(fetch(target, { signal: AbortSignal.any([signal, silence.signal]) }));
+    const request = { headers: CLOSING, signal: AbortSignal.any([signal, silence.signal]) };
+    const response = await silence.guard(fetch(target, request));
     if (response.status !== 200 || response.body === null) {
       throw new KVEventSyncError(
         "peer-refused",

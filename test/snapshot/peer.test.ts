@@ -96,7 +96,7 @@ test("peers are tried in order until one of them helps", limit, async (context) 
     "refused peer-unreachable",
     "refused peer-refused",
     "refused foreign-dump",
-    "refused peer-unreachable",
+    "refused truncated-dump",
     "refused truncated-dump",
     "restored 1",
   ]);
@@ -112,7 +112,7 @@ test("a peer that dies in the middle leaves nothing behind", limit, async (conte
     response.write(dump.slice(0, -20), () => response.destroy());
   });
   await using second = await daemon(transport, [], { warmStart: { peers: [dying] } });
-  assert.deepEqual(second.news, ["refused peer-unreachable"]);
+  assert.deepEqual(second.news, ["refused truncated-dump"]);
   const { blocks, sources, contexts } = second.store.indexer.stats();
   assert.deepEqual([blocks, sources, contexts], [0, 0, 0]);
 });
@@ -169,6 +169,17 @@ test("a store that is closed while it restores lets go of the peer", limit, asyn
   await store.close();
   await started;
   await left.promise;
+});
+
+test("the connection to a peer ends with its answer", limit, async (context) => {
+  const closed = deferred<void>();
+  const url = await peerThat(context, (response) => {
+    response.socket?.on("close", closed.resolve);
+    assert.equal(response.req.headers.connection, "close");
+    response.end("all");
+  });
+  assert.equal(await textOf(readPeer(url, systemClock, new AbortController().signal)), "all");
+  await closed.promise;
 });
 
 test("a peer whose URL is none is refused before the start", async () => {
