@@ -210,6 +210,29 @@ toolTest([HELM], "chart: secrets are files, and no value of one is in a manifest
   }
 });
 
+toolTest([HELM], "chart: a replica that starts reaches those that run, by the Service and both policies", ([helm]) => {
+  const manifests = render(helm!, { values: "all-namespaces" });
+  const service = only(manifests, "Service");
+  const [port] = service["spec"].ports;
+  assert.ok(container(manifests).args.includes(`--peer=http://${service.metadata.name}.serving.svc:${port.port}`));
+  const { ingress, egress, podSelector } = only(manifests, "NetworkPolicy")["spec"];
+  assert.deepEqual(ingress[0].from.slice(1), [{ podSelector }]);
+  assert.deepEqual(egress[1].to, [{ podSelector }]);
+  for (const { ports } of [ingress[0], egress[1]]) {
+    assert.deepEqual(ports, [{ protocol: "TCP", port: container(manifests).ports[0].containerPort }]);
+  }
+  const alone = container(render(helm!, { values: "static" })).args as readonly string[];
+  assert.ok(alone.includes("--no-dump") && !alone.some((arg) => arg.startsWith("--peer")));
+});
+
+toolTest([HELM], "chart: a snapshot is kept in the volume that was named for it", ([helm]) => {
+  const manifests = render(helm!, { values: "everything" });
+  const { mountPath } = container(manifests).volumeMounts.find(({ name }: { name: string }) => name === "snapshot");
+  assert.ok(container(manifests).args.includes(`--snapshot=${mountPath}/snapshot`));
+  const volume = pod(manifests).volumes.find(({ name }: { name: string }) => name === "snapshot");
+  assert.deepEqual(volume, { name: "snapshot", emptyDir: { sizeLimit: "2Gi" } });
+});
+
 toolTest([HELM], "chart: values that mean nothing are refused by name", ([helm]) => {
   for (const [set, words] of [
     ["discovery.enable=true", /additional properties 'enable' not allowed/],
