@@ -90,16 +90,18 @@ const streamLine = z.strictObject({
   ranks: z.array(integer).max(MAX_RANKS),
 });
 
-const kind = z.strictObject({
-  lora: z.union([z.string(), z.number().int()]),
-  blockSize: integer,
-  places: z
-    .array(z.tuple([z.string(), z.number().nullable()]))
-    .min(1)
-    .max(256),
-  held: z.boolean(),
-  child: z.boolean(),
-});
+const kind = z
+  .strictObject({
+    lora: z.union([z.string(), z.number().int()]),
+    blockSize: integer,
+    places: z
+      .array(z.tuple([z.string(), z.number().nullable()]))
+      .min(1)
+      .max(256),
+    held: z.boolean(),
+    child: z.boolean(),
+  })
+  .refine(({ held, blockSize }) => blockSize > 0 || !held, "a block without tokens cannot be held");
 
 const blocksLine = z.strictObject({
   type: z.literal("blocks"),

@@ -20,18 +20,20 @@ const place = fc.record(
   plain,
 );
 
-const block: fc.Arbitrary<ExportedBlock> = fc.record(
-  {
-    blockHash: hash,
-    parentBlockHash: fc.option(hash),
-    lora: fc.oneof(fc.constant(-1), fc.nat(), fc.string()),
-    blockSize: fc.nat({ max: 512 }),
-    localHash: hash,
-    chainedHash: fc.option(hash),
-    places: fc.array(place, { minLength: 1, maxLength: 3 }),
-  },
-  plain,
-);
+const block: fc.Arbitrary<ExportedBlock> = fc
+  .record(
+    {
+      blockHash: hash,
+      parentBlockHash: fc.option(hash),
+      lora: fc.oneof(fc.constant(-1), fc.nat(), fc.string()),
+      blockSize: fc.nat({ max: 512 }),
+      localHash: hash,
+      chainedHash: fc.option(hash),
+      places: fc.array(place, { minLength: 1, maxLength: 3 }),
+    },
+    plain,
+  )
+  .map((any) => ({ ...any, blockSize: any.chainedHash === null ? any.blockSize : any.blockSize + 1 }));
 
 const sequence = fc.nat({ max: Number.MAX_SAFE_INTEGER });
 

@@ -128,6 +128,27 @@ test("another program's file, and another version's dump, are refused with what 
   assert.throws(() => read(Buffer.alloc(2_000_000, 1)), { code: "foreign-dump", message: /longer than 1048576 bytes/ });
 });
 
+test("a block that is held without a size is refused, whatever the checksum says", () => {
+  const [stream] = fc.sample(
+    anyStreams.filter((streams) => streams.length > 0),
+    { numRuns: 1, seed: 3 },
+  )[0]!;
+  const block: ExportedBlock = {
+    blockHash: 1n,
+    parentBlockHash: null,
+    lora: -1,
+    blockSize: 0,
+    localHash: 1n,
+    chainedHash: 2n,
+    places: [{ tier: "gpu", group: null }],
+  };
+  const broken = { ...stream!, blocks: new Map([[stream!.state.sources[0]!.rank, [block]]]) };
+  assert.throws(() => read(written([broken])), {
+    code: "corrupt-dump",
+    message: /a block without tokens cannot be held/,
+  });
+});
+
 test("a long stream is packed into lines of bounded length", () => {
   const [stream] = fc.sample(
     anyStreams.filter((streams) => streams.length > 0),

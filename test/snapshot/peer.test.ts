@@ -60,6 +60,11 @@ async function peerThat(context: TestContext, answer: (response: ServerResponse)
 /** On which all that is waited for comes soon. */
 const hastyClock: Clock = { ...systemClock, setTimeout: (callback) => systemClock.setTimeout(callback, 20) };
 
+/** Of a connection that breaks, its end or an error may be seen first. */
+function withoutCause(news: string): string {
+  return news.replace(/ (truncated-dump|peer-unreachable)$/, "");
+}
+
 async function textOf(bytes: AsyncIterable<Uint8Array>): Promise<string> {
   const parts: Uint8Array[] = [];
   for await (const part of bytes) parts.push(part);
@@ -92,11 +97,11 @@ test("peers are tried in order until one of them helps", limit, async (context) 
     await peerThat(context, () => assert.fail("another one was asked")),
   ];
   await using second = await daemon(transport, [podOf(pod)], { warmStart: { peers } });
-  assert.deepEqual(second.news, [
+  assert.deepEqual(second.news.with(3, withoutCause(second.news[3]!)), [
     "refused peer-unreachable",
     "refused peer-refused",
     "refused foreign-dump",
-    "refused truncated-dump",
+    "refused",
     "refused truncated-dump",
     "restored 1",
   ]);
@@ -112,7 +117,7 @@ test("a peer that dies in the middle leaves nothing behind", limit, async (conte
     response.write(dump.slice(0, -20), () => response.destroy());
   });
   await using second = await daemon(transport, [], { warmStart: { peers: [dying] } });
-  assert.deepEqual(second.news, ["refused truncated-dump"]);
+  assert.deepEqual(second.news.map(withoutCause), ["refused"]);
   const { blocks, sources, contexts } = second.store.indexer.stats();
   assert.deepEqual([blocks, sources, contexts], [0, 0, 0]);
 });
