@@ -18,10 +18,15 @@ export interface SnapshotKeeperParts {
   readonly isReady: () => boolean;
 }
 
+/** A large index must not spend its time on being written: a tenth of it at most. */
+const MIN_PAUSE_FACTOR = 9;
+
 /** Writes a snapshot from time to time, and a last one. One that fails is told, and tried again later. */
 export class SnapshotKeeper {
   readonly #parts: SnapshotKeeperParts;
   #timer: unknown;
+  /** Time that the last one took. */
+  #tookMs = 0;
   #writing: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
 
@@ -33,11 +38,14 @@ export class SnapshotKeeper {
   start(): void {
     const { intervalMs, clock, isReady } = this.#parts;
     if (intervalMs === 0 || this.#stopping !== null) return;
-    this.#timer = clock.setTimeout(() => {
-      // The next one only when this one is done, however long it takes.
-      if (isReady()) this.#writing = this.#write();
-      void this.#writing.then(() => this.start());
-    }, intervalMs);
+    this.#timer = clock.setTimeout(
+      () => {
+        // The next one only when this one is done, however long it takes.
+        if (isReady()) this.#writing = this.#write();
+        void this.#writing.then(() => this.start());
+      },
+      Math.max(intervalMs, MIN_PAUSE_FACTOR * this.#tookMs),
+    );
   }
 
   /**
@@ -66,5 +74,6 @@ export class SnapshotKeeper {
     } catch (error) {
       observer.onWriteFailed?.(path, error as Error);
     }
+    this.#tookMs = clock.now() - startedMs;
   }
 }

@@ -4,7 +4,10 @@ import { ConfigurationError } from "../errors.ts";
 export interface WarmStartOptions {
   /** File that is read at the start, and written while running. Default none. */
   readonly snapshotPath?: string;
-  /** From one snapshot to the next; 0 writes one at the end alone. @default 60_000 // a replay covers more than a minute */
+  /**
+   * From one snapshot to the next, and nine times as long at least as one takes; 0 writes one at the end alone.
+   * @default 60_000 // a replay covers more than a minute
+   */
   readonly snapshotIntervalMs?: number;
   /** Other daemons' URLs, such as `http://10.0.0.9:8090`. Default none. */
   readonly peers?: readonly string[];
