@@ -24,6 +24,7 @@ const MIN_PAUSE_FACTOR = 9;
 /** Writes a snapshot from time to time, and a last one. One that fails is told, and tried again later. */
 export class SnapshotKeeper {
   readonly #parts: SnapshotKeeperParts;
+  #isStarted = false;
   #timer: unknown;
   /** Time that the last one took. */
   #tookMs = 0;
@@ -34,15 +35,20 @@ export class SnapshotKeeper {
     this.#parts = parts;
   }
 
-  /** Begins to write. */
+  /** Begins to write. Idempotent. */
   start(): void {
+    if (!this.#isStarted) this.#schedule();
+    this.#isStarted = true;
+  }
+
+  #schedule(): void {
     const { intervalMs, clock, isReady } = this.#parts;
     if (intervalMs === 0 || this.#stopping !== null) return;
     this.#timer = clock.setTimeout(
       () => {
         // The next one only when this one is done, however long it takes.
         if (isReady()) this.#writing = this.#write();
-        void this.#writing.then(() => this.start());
+        void this.#writing.then(() => this.#schedule());
       },
       Math.max(intervalMs, MIN_PAUSE_FACTOR * this.#tookMs),
     );

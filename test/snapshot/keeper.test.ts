@@ -83,6 +83,7 @@ async function setUp(context: TestContext, intervalMs = 1_000): Promise<Bench> {
 test("snapshots are written one after the other, and wait for a tenth of the time at most", async (context) => {
   const bench = await setUp(context);
   bench.keeper.start();
+  bench.keeper.start();
   await bench.fire();
   bench.takesMs = 500;
   await bench.fire();
