@@ -1,10 +1,19 @@
+import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
+import { createInterface } from "node:readline";
 
 /** What an API server said; `body` is parsed. */
 export interface Answer {
   readonly status: number;
   // biome-ignore lint/suspicious/noExplicitAny: objects of Kubernetes are as deep as they are many
   readonly body: any;
+}
+
+/** One line of a watch. */
+export interface WatchEvent {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  readonly object: any;
 }
 
 /** Whom and how to ask. */
@@ -56,28 +65,44 @@ export class ApiClient {
     return this.post(`${pathOf(object)}?${query}`, object);
   }
 
-  #send(method: string, path: string, body?: object, type = "application/json"): Promise<Answer> {
+  /** Events of a watch until its server ends it; leaving the loop closes the connection. Throws for a status. */
+  async *watch(path: string): AsyncGenerator<WatchEvent, void> {
+    const incoming = await this.#open("GET", `${path}${path.includes("?") ? "&" : "?"}watch=true`);
+    if (incoming.statusCode !== 200) throw new Error(`GET ${path}: ${incoming.statusCode} ${await textOf(incoming)}`);
+    try {
+      for await (const line of createInterface({ input: incoming })) yield JSON.parse(line) as WatchEvent;
+    } finally {
+      incoming.destroy();
+    }
+  }
+
+  async #send(method: string, path: string, body?: object, type?: string): Promise<Answer> {
+    const incoming = await this.#open(method, path, body, type);
+    const isJson = incoming.headers["content-type"]?.startsWith("application/json");
+    const text = await textOf(incoming);
+    return { status: incoming.statusCode!, body: isJson ? JSON.parse(text) : text };
+  }
+
+  #open(method: string, path: string, body?: object, type = "application/json"): Promise<IncomingMessage> {
     const { url, token, authority } = this.#access;
-    const headers = { authorization: `Bearer ${token}`, "content-type": type };
+    const text = body === undefined ? "" : JSON.stringify(body);
+    // Node leaves the length of a DELETE's body out, and so the body is not read.
+    const length = { "content-length": Buffer.byteLength(text) };
+    const headers = { authorization: `Bearer ${token}`, "content-type": type, ...length };
     return new Promise((resolve, reject) => {
       const options = { method, headers, ca: authority, timeout: TIMEOUT_MS, agent: false as const };
-      const outgoing = request(new URL(path, url), options, (incoming) => {
-        let text = "";
-        incoming.setEncoding("utf8");
-        incoming.on("data", (part: string) => {
-          text += part;
-        });
-        incoming.on("error", reject);
-        incoming.on("end", () => {
-          const isJson = incoming.headers["content-type"]?.startsWith("application/json");
-          resolve({ status: incoming.statusCode!, body: isJson ? JSON.parse(text) : text });
-        });
-      });
+      const outgoing = request(new URL(path, url), options, resolve);
       outgoing.on("timeout", () => outgoing.destroy(new Error(`${method} ${path}: no answer`)));
       outgoing.on("error", reject);
-      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+      outgoing.end(text);
     });
   }
+}
+
+async function textOf(incoming: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const part of incoming.setEncoding("utf8")) text += part;
+  return text;
 }
 
 /** Where objects of that kind are created. */

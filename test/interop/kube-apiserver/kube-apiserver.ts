@@ -11,19 +11,25 @@ import { type Access, ApiClient } from "./api-client.ts";
 const HOST = "127.0.0.1";
 const ATTEMPTS = 3;
 
+interface Parts {
+  readonly access: Access;
+  readonly folder: string;
+  readonly etcd: PeerProcess;
+  readonly server: PeerProcess;
+  readonly startServer: () => PeerProcess;
+}
+
 /** A real API server with RBAC and its etcd, on free ports. There is no controller, scheduler or kubelet. */
 export class KubeApiServer implements AsyncDisposable {
   /** A member of `system:masters`, to whom all is allowed. */
   readonly admin: ApiClient;
-  readonly access: Access;
-  readonly #processes: readonly PeerProcess[];
-  readonly #folder: string;
+  readonly #parts: Parts;
+  #server: PeerProcess;
 
-  private constructor(access: Access, processes: readonly PeerProcess[], folder: string) {
-    this.access = access;
-    this.admin = new ApiClient(access);
-    this.#processes = processes;
-    this.#folder = folder;
+  private constructor(parts: Parts) {
+    this.admin = new ApiClient(parts.access);
+    this.#parts = parts;
+    this.#server = parts.server;
   }
 
   /** Resolves once the server says that it is ready. */
@@ -38,26 +44,42 @@ export class KubeApiServer implements AsyncDisposable {
     }
   }
 
-  static async #attempt(apiserver: string, etcd: string): Promise<KubeApiServer> {
+  static async #attempt(apiserver: string, etcdProgram: string): Promise<KubeApiServer> {
     const folder = mkdtempSync(join(tmpdir(), "kube-apiserver-"));
-    const processes: PeerProcess[] = [];
+    const token = writeCredentials(folder);
+    const [client, peer, port] = await freePorts(3);
+    const etcd = new PeerProcess("etcd", etcdProgram, etcdFlags(folder, client!, peer!));
+    const startServer = () => new PeerProcess("kube-apiserver", apiserver, serverFlags(folder, client!, port!));
+    const server = startServer();
     try {
-      const token = writeCredentials(folder);
-      const [client, peer, port] = await freePorts(3);
-      processes.push(new PeerProcess("etcd", etcd, etcdFlags(folder, client!, peer!)));
-      const server = new PeerProcess("kube-apiserver", apiserver, serverFlags(folder, client!, port!));
-      processes.unshift(server);
       await server.logged(/Serving securely on/);
       // It makes its certificate itself: the file has the authority behind it as well.
       const authority = readFileSync(join(folder, "apiserver.crt"), "utf8");
-      const started = new KubeApiServer({ url: `https://${HOST}:${port}`, token, authority }, processes, folder);
-      const isReady = async (): Promise<number> => (await started.admin.get("/readyz")).status;
-      await until("the API server is ready", isReady, (status) => status === 200);
+      const access = { url: `https://${HOST}:${port}`, token, authority };
+      const started = new KubeApiServer({ access, folder, etcd, server, startServer });
+      await started.#ready();
       return started;
     } catch (error) {
-      await end(processes, folder);
+      await end([server, etcd], folder);
       throw error;
     }
+  }
+
+  get access(): Access {
+    return this.#parts.access;
+  }
+
+  /** Kills the server, and starts it again where it was: connections are reset, and it has forgotten old versions. */
+  async restart(): Promise<void> {
+    await this.#server.end("SIGKILL");
+    this.#server = this.#parts.startServer();
+    await this.#server.logged(/Serving securely on/);
+    await this.#ready();
+  }
+
+  async #ready(): Promise<void> {
+    const ask = async (): Promise<number> => (await this.admin.get("/readyz")).status;
+    await until("the API server is ready", ask, (status) => status === 200);
   }
 
   /** A token of that account, as the kubelet mounts one. */
@@ -71,7 +93,7 @@ export class KubeApiServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await end(this.#processes, this.#folder);
+    await end([this.#server, this.#parts.etcd], this.#parts.folder);
   }
 }
 
