@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
@@ -8,8 +9,8 @@ import { VARIABLES } from "../../src/options/variables.ts";
 import { fileSource, resolveOptions } from "../../src/options.ts";
 import { createApp } from "../../src/server/app.ts";
 import { HELM, root, toolTest } from "../support/tools.ts";
-import { type Manifest, only, type Release, render, VALUES } from "./support/chart.ts";
-import { withFile } from "./support/files.ts";
+import { chart, lint, type Manifest, only, type Release, render, VALUES } from "./support/chart.ts";
+import { withFile, withFolder } from "./support/files.ts";
 
 const SETS: readonly Release[] = [{}, ...VALUES.map((values) => ({ values }))];
 const pod = (manifests: readonly Manifest[]) => only(manifests, "Deployment")["spec"].template.spec;
@@ -231,6 +232,20 @@ toolTest([HELM], "chart: a snapshot is kept in the volume that was named for it"
   assert.ok(container(manifests).args.includes(`--snapshot=${mountPath}/snapshot`));
   const volume = pod(manifests).volumes.find(({ name }: { name: string }) => name === "snapshot");
   assert.deepEqual(volume, { name: "snapshot", emptyDir: { sizeLimit: "2Gi" } });
+});
+
+toolTest([HELM], "chart: Helm finds nothing to complain of, and packs it without the values of tests", ([helm]) => {
+  for (const values of VALUES) lint(helm!, values);
+  withFolder((folder) => {
+    execFileSync(helm!, ["package", chart, "--destination", folder]);
+    const [archive] = readdirSync(folder);
+    const files = execFileSync("tar", ["-tzf", join(folder, archive!)], { encoding: "utf8" }).split("\n");
+    assert.ok(files.includes("kv-event-sync/values.schema.json"));
+    assert.deepEqual(
+      files.filter((file) => file.includes("/ci/")),
+      [],
+    );
+  });
 });
 
 toolTest([HELM], "chart: values that mean nothing are refused by name", ([helm]) => {

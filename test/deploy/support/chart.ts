@@ -38,12 +38,23 @@ export function renderText(
   helm: string,
   { values, set = [], namespace = "serving", name = "kv" }: Release = {},
 ): string {
-  const files = values === undefined ? [] : ["--values", join(chart, "ci", `${values}-values.yaml`)];
+  const files = values === undefined ? [] : ["--values", valuesFile(values)];
   const sets = set.flatMap((each) => ["--set", each]);
   const args = ["template", name, chart, "--namespace", namespace, "--kube-version", KUBE_VERSION, ...files, ...sets];
   const { status, stdout, stderr, error } = spawnSync(helm, args, { encoding: "utf8" });
   if (status !== 0) throw new Error(error?.message ?? stderr);
   return stdout;
+}
+
+/** Throws with what `helm lint` has to say of these values, warnings too. */
+export function lint(helm: string, values: string): void {
+  const args = ["lint", chart, "--strict", "--quiet", "--kube-version", KUBE_VERSION, "--values", valuesFile(values)];
+  const { status, stdout, stderr } = spawnSync(helm, args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${stdout}${stderr}`);
+}
+
+function valuesFile(values: string): string {
+  return join(chart, "ci", `${values}-values.yaml`);
 }
 
 /** Every object that the chart makes of these values. */

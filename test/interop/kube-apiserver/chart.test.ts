@@ -1,11 +1,20 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Manifest, only, parseManifests, type Release, render, VALUES } from "../../deploy/support/chart.ts";
+import {
+  chart,
+  type Manifest,
+  only,
+  parseManifests,
+  type Release,
+  render,
+  VALUES,
+} from "../../deploy/support/chart.ts";
 import { root } from "../../support/tools.ts";
 import { ApiClient } from "./api-client.ts";
 import type { KubeApiServer } from "./kube-apiserver.ts";
-import { clusterTest, createNamespace } from "./support.ts";
+import { type Cluster, clusterTest, createNamespace } from "./support.ts";
 
 const RESTRICTED = { "pod-security.kubernetes.io/enforce": "restricted" };
 
@@ -65,6 +74,28 @@ clusterTest("kube-apiserver: the chart's pod is one of the restricted standard",
     const root = { ...spec, securityContext: { ...spec.securityContext, runAsNonRoot: false } };
     assert.equal((await server.admin.create({ ...pod, spec: root } as Manifest, true)).status, 403);
   }
+});
+
+/** Runs Helm as the admin; throws with what it says where it fails. */
+function run(helm: string, { server, namespace }: Cluster, ...args: readonly string[]): string {
+  const flags = ["--kubeconfig", server.kubeconfig(), "--namespace", namespace];
+  return execFileSync(helm, [...args, ...flags], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+clusterTest("kube-apiserver: Helm installs the chart, changes its values and takes it away again", async (cluster) => {
+  const { server, helm, namespace } = cluster;
+  const { name } = only(render(helm, { namespace }), "Deployment").metadata;
+  const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
+  const notes = run(helm, cluster, "install", "kv", chart);
+  assert.match(notes, new RegExp(`http://${name}\\.${namespace}:8090`));
+  assert.match(notes, new RegExp(`--as system:serviceaccount:${namespace}:${name}`));
+  assert.equal((await server.admin.get(path)).body.spec.replicas, 1);
+  run(helm, cluster, "upgrade", "kv", chart, "--set", "replicas=3,config.model=llama");
+  const { body } = await server.admin.get(path);
+  assert.equal(body.spec.replicas, 3);
+  assert.ok(body.spec.template.spec.containers[0].args.includes("--config=/etc/kv-event-sync/config/config.json"));
+  run(helm, cluster, "uninstall", "kv");
+  assert.equal((await server.admin.get(path)).status, 404);
 });
 
 /** What that account may do with objects of a kind, in each namespace. */

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
@@ -67,6 +67,23 @@ export class KubeApiServer implements AsyncDisposable {
 
   get access(): Access {
     return this.#parts.access;
+  }
+
+  /** A file that kubectl, helm and clients read: access as that user, the admin unless said. Gone with the server. */
+  kubeconfig(token: string = this.access.token): string {
+    const { url: server, authority } = this.access;
+    const data = Buffer.from(authority).toString("base64");
+    const config = {
+      apiVersion: "v1",
+      kind: "Config",
+      clusters: [{ name: "test", cluster: { server, "certificate-authority-data": data } }],
+      users: [{ name: "user", user: { token } }],
+      contexts: [{ name: "test", context: { cluster: "test", user: "user" } }],
+      "current-context": "test",
+    };
+    const path = join(this.#parts.folder, `kubeconfig-${randomUUID()}`);
+    writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
+    return path;
   }
 
   /** Kills the server, and starts it again where it was: connections are reset, and it has forgotten old versions. */
