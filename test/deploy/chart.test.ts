@@ -162,7 +162,9 @@ toolTest([HELM], "chart: probes ask what the daemon answers, on the port that it
 
 toolTest([HELM], "chart: every flag and variable is one of serve", ([helm]) => {
   for (const release of SETS) {
-    const { args, env = [] } = container(render(helm!, release));
+    const { args, env } = container(render(helm!, release));
+    const [node, ...variables] = env as readonly { readonly name: string; readonly value: string }[];
+    assert.match(`${node!.name} ${node!.value}`, /^NODE_OPTIONS --max-old-space-size=\d+$/);
     const [command, ...flags] = args as readonly string[];
     assert.equal(command, "serve");
     // Throws at a flag that there is none of, or a value that it does not take.
@@ -170,7 +172,7 @@ toolTest([HELM], "chart: every flag and variable is one of serve", ([helm]) => {
       .exitOverride()
       .action(() => {})
       .parse(flags, { from: "user" });
-    for (const { name } of env) assert.ok(name in VARIABLES, name);
+    for (const { name } of variables) assert.ok(name in VARIABLES, name);
   }
 });
 
