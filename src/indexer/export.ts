@@ -1,4 +1,5 @@
 import { KVEventSyncError } from "../errors.ts";
+import type { AttentionGroup } from "./attention-groups.ts";
 import type { Block, Context } from "./context.ts";
 import type { HolderIndex } from "./holder-index.ts";
 import type { BlockSource, ExportedBlock } from "./indexer.ts";
@@ -27,7 +28,12 @@ function exportedBlock(
 }
 
 /** See `PrefixIndexer.importSource`. */
-export function importBlocks(index: HolderIndex, into: BlockSource, blocks: Iterable<ExportedBlock>): void {
+export function importBlocks(
+  index: HolderIndex,
+  into: BlockSource,
+  blocks: Iterable<ExportedBlock>,
+  groups: readonly AttentionGroup[],
+): void {
   const source = index.sources.open(into);
   if (!source.isEmpty && !source.isHidden) {
     throw new KVEventSyncError(
@@ -36,6 +42,7 @@ export function importBlocks(index: HolderIndex, into: BlockSource, blocks: Iter
     );
   }
   source.isHidden = true;
+  for (const group of groups) source.groups.add(group);
   new ImportStep(index, source).run(blocks);
 }
 

@@ -1,4 +1,5 @@
 import type { BlockHash, BlockRemoved, BlockStored } from "../events/event.ts";
+import type { AttentionGroup } from "./attention-groups.ts";
 import type { Place } from "./places.ts";
 
 export type { Place } from "./places.ts";
@@ -32,6 +33,13 @@ export interface RankMatch {
   readonly gpuBlocks: number;
   readonly cpuBlocks: number;
   readonly diskBlocks: number;
+  /** `matchedBlocks`, each weighed by its best tier (`tierWeights`); in a hybrid model by the group that has it worst. */
+  readonly weightedBlocks: number;
+  /**
+   * Present where an attention group does not say how much of a prefix it needs: it was then taken to need all, and the
+   * engine may find more.
+   */
+  readonly isLowerBound?: true;
 }
 
 /** How much of a prompt one pod holds; its best rank counts. Pods that hold nothing of it are not listed. */
@@ -141,12 +149,14 @@ export interface PrefixIndexer {
    * events. Only which block the bounds drop first may differ.
    */
   exportSource(source: BlockSource): IterableIterator<ExportedBlock>;
+  /** What this source has told of its attention groups. To be imported with its blocks. */
+  exportGroups(source: BlockSource): readonly AttentionGroup[];
   /**
    * Takes over what another index of the same seed knew of this source. Nothing is answered from it before `reveal`;
    * `heldBlocks`, `stats` and all events see it at once. The bounds hold. Throws KVEventSyncError `not-empty` where the
    * source has told of blocks itself.
    */
-  importSource(source: BlockSource, blocks: Iterable<ExportedBlock>): void;
+  importSource(source: BlockSource, blocks: Iterable<ExportedBlock>, groups?: readonly AttentionGroup[]): void;
   /** From now on queries see what was imported of this source: its engine still holds it. */
   reveal(source: BlockSource): void;
 }

@@ -1,3 +1,4 @@
+import { AttentionGroups } from "./attention-groups.ts";
 import { BlocksByHash, type EngineBlock } from "./engine-blocks.ts";
 import type { BlockSource } from "./indexer.ts";
 import { getOrCreate } from "./maps.ts";
@@ -10,6 +11,7 @@ export class Source {
   readonly rank: number;
   readonly blocks: BlocksByHash<EngineBlock> = new BlocksByHash();
   readonly orphans: Orphans = new Orphans();
+  readonly groups: AttentionGroups = new AttentionGroups();
   /** Imported, and not known to be true still: queries pass over it. */
   isHidden = false;
 
@@ -27,6 +29,7 @@ export class Source {
 /** The sources that have anything, by model, pod and rank. */
 export class Sources {
   readonly #models = new Map<string, Map<string, Map<number, Source>>>();
+  readonly #withoutFirstBlock = new Set<Source>();
   #size = 0;
 
   get size(): number {
@@ -46,6 +49,11 @@ export class Sources {
     return this.#models.get(model)?.get(pod)?.values() ?? [];
   }
 
+  /** Ranks of hybrid models none of whose groups has to hold a prompt from its start. */
+  *withoutFirstBlock(model: string): IterableIterator<Source> {
+    for (const source of this.#withoutFirstBlock) if (source.model === model) yield source;
+  }
+
   *all(): IterableIterator<Source> {
     for (const pods of this.#models.values()) for (const ranks of pods.values()) yield* ranks.values();
   }
@@ -61,6 +69,8 @@ export class Sources {
     const ranks = getOrCreate(pods, source.pod, () => new Map<number, Source>());
     if (!ranks.has(source.rank)) this.#size++;
     ranks.set(source.rank, source);
+    if (source.groups.needFirstBlock) this.#withoutFirstBlock.delete(source);
+    else this.#withoutFirstBlock.add(source);
   }
 
   #delete(source: Source): void {
@@ -68,6 +78,7 @@ export class Sources {
     const ranks = pods?.get(source.pod);
     if (pods === undefined || ranks === undefined || !ranks.delete(source.rank)) return;
     this.#size--;
+    this.#withoutFirstBlock.delete(source);
     if (ranks.size === 0) pods.delete(source.pod);
     if (pods.size === 0) this.#models.delete(source.model);
   }

@@ -35,6 +35,7 @@ class StoreStep {
   }
 
   run(): void {
+    this.#source.groups.learn(this.#event);
     for (let i = 0; i < this.#event.blockHashes.length; i++) {
       if (hasTokens(this.#event, i)) this.#storeBlock(i);
       else this.#storePlace(this.#event.blockHashes[i]!);

@@ -1,5 +1,6 @@
 import { KVEventSyncError } from "../errors.ts";
 import type { BlockHash, BlockRemoved, BlockStored } from "../events/event.ts";
+import type { AttentionGroup } from "./attention-groups.ts";
 import { BlockHasher } from "./block-hash.ts";
 import { canonicalLora } from "./block-identity.ts";
 import { exportBlocks, importBlocks } from "./export.ts";
@@ -14,11 +15,13 @@ import type {
   PrefixIndexer,
   PromptIdentity,
 } from "./indexer.ts";
-import { extraOf, matchContext, type Prompt, rootOf } from "./match.ts";
+import { matchBlocks } from "./match.ts";
 import { type Place, placeName, placeOf, removePlace } from "./places.ts";
+import { extraOf, type Prompt, rootOf } from "./prompt-chain.ts";
 import type { Source } from "./sources.ts";
 import { storeBlocks } from "./store-blocks.ts";
 import { resolveTableOptions, type SyncPrefixHashTableOptions } from "./table-options.ts";
+import type { TierWeights } from "./tiers.ts";
 
 export type { SyncPrefixHashTableOptions } from "./table-options.ts";
 
@@ -37,12 +40,14 @@ export type { SyncPrefixHashTableOptions } from "./table-options.ts";
 export class SyncPrefixHashTable implements PrefixIndexer {
   readonly #index: HolderIndex;
   #seed: bigint;
+  readonly #tierWeights: TierWeights;
   #hasher: BlockHasher;
 
   /** Throws `ConfigurationError` for a bound that is not a whole number from 1, or a negative time. */
   constructor(options: SyncPrefixHashTableOptions = {}) {
     const resolved = resolveTableOptions(options);
     this.#index = new HolderIndex(resolved);
+    this.#tierWeights = resolved.tierWeights;
     this.#seed = resolved.seed;
     this.#hasher = new BlockHasher(resolved.seed);
   }
@@ -85,14 +90,11 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     identity: PromptIdentity = {},
   ): PodMatch[] {
     const prompt = this.#promptOf(tokens, identity);
+    const request = { model, lora: canonicalLora(lora), prompt, readyPods, tierWeights: this.#tierWeights };
     const best = new Map<string, PodMatch>();
-    for (const context of this.#index.contexts.find(model, canonicalLora(lora))) {
-      const matches = matchContext(this.#index, context, prompt, readyPods);
-      for (const match of matches) {
-        const other = best.get(match.pod);
-        if (other === undefined || other.matchedTokens < match.matchedTokens) best.set(match.pod, match);
-      }
-      if (matches.length > 0) this.#index.contexts.settle(context);
+    for (const match of matchBlocks(this.#index, request)) {
+      const other = best.get(match.pod);
+      if (other === undefined || other.matchedTokens < match.matchedTokens) best.set(match.pod, match);
     }
     return [...best.values()].sort(
       (left, right) => right.matchedTokens - left.matchedTokens || (left.pod < right.pod ? -1 : 1),
@@ -176,8 +178,12 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     return exportBlocks(this.#index, source);
   }
 
-  importSource(source: BlockSource, blocks: Iterable<ExportedBlock>): void {
-    importBlocks(this.#index, source, blocks);
+  exportGroups(source: BlockSource): readonly AttentionGroup[] {
+    return [...(this.#index.sources.find(source)?.groups.values() ?? [])];
+  }
+
+  importSource(source: BlockSource, blocks: Iterable<ExportedBlock>, groups: readonly AttentionGroup[] = []): void {
+    importBlocks(this.#index, source, blocks, groups);
   }
 
   reveal(source: BlockSource): void {

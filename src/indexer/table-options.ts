@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from "../clock.ts";
 import { ConfigurationError } from "../errors.ts";
 import { randomHashSeed } from "./block-hash.ts";
+import { DEFAULT_TIER_WEIGHTS, type TierWeights } from "./tiers.ts";
 
 /** Bounds of a `SyncPrefixHashTable`, and what it takes from outside. */
 export interface SyncPrefixHashTableOptions {
@@ -16,6 +17,8 @@ export interface SyncPrefixHashTableOptions {
   readonly maxOrphansPerSource?: number;
   /** Blocks that neither an event nor a match mentioned for so long are dropped; 0 for never. @default 0, since engines say what they drop */
   readonly entryTtlMs?: number;
+  /** What a block is worth by its tier, from 0 to 1; other tiers count 0.5. @default { gpu: 1, cpu: 0.8 } */
+  readonly tierWeights?: TierWeights;
   readonly clock?: Clock;
   /** 64 bits; for tests that need the same hashes again. @default random, so that collisions cannot be prepared */
   readonly seed?: bigint;
@@ -35,6 +38,7 @@ export function resolveTableOptions(options: SyncPrefixHashTableOptions): Resolv
     maxPrefixesPerContext: positiveInteger("maxPrefixesPerContext", options.maxPrefixesPerContext ?? 1_000_000),
     maxOrphansPerSource: positiveInteger("maxOrphansPerSource", options.maxOrphansPerSource ?? 100_000),
     entryTtlMs: entryTtlMs === 0 ? Number.POSITIVE_INFINITY : entryTtlMs,
+    tierWeights: tierWeights(options.tierWeights ?? {}),
     clock: options.clock ?? systemClock,
     seed: options.seed ?? randomHashSeed(),
   };
@@ -43,4 +47,12 @@ export function resolveTableOptions(options: SyncPrefixHashTableOptions): Resolv
 function positiveInteger(name: string, value: number): number {
   if (Number.isSafeInteger(value) && value >= 1) return value;
   throw new ConfigurationError("invalid-option", `${name} is ${value}: use a whole number from 1`);
+}
+
+function tierWeights(given: TierWeights): TierWeights {
+  for (const [tier, weight] of Object.entries(given)) {
+    if (weight >= 0 && weight <= 1) continue;
+    throw new ConfigurationError("invalid-option", `tierWeights: ${tier} weighs ${weight}; use a number from 0 to 1`);
+  }
+  return { ...DEFAULT_TIER_WEIGHTS, ...given };
 }

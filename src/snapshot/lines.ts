@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { AttentionGroup } from "../indexer/attention-groups.ts";
 import type { PrefixIndexer } from "../indexer/indexer.ts";
 import type { StreamState } from "../sync/stream-state.ts";
 import type { BlockChunk } from "./block-records.ts";
@@ -52,6 +53,8 @@ export interface StreamLine {
 export interface BlocksLine extends BlockChunk {
   readonly type: "blocks";
   readonly rank: number;
+  /** Of the rank; absent where it has none. */
+  readonly groups?: readonly AttentionGroup[] | undefined;
 }
 
 /** The last line. */
@@ -103,9 +106,17 @@ const kind = z
   })
   .refine(({ held, blockSize }) => blockSize > 0 || !held, "a block without tokens cannot be held");
 
+const group = z.strictObject({
+  index: z.number().int(),
+  kind: z.string().max(64).nullable(),
+  slidingWindow: z.number().int().nullable(),
+  blockSize: integer.min(1),
+});
+
 const blocksLine = z.strictObject({
   type: z.literal("blocks"),
   rank: integer,
+  groups: z.array(group).max(64).optional(),
   kinds: z.array(kind).max(65_536),
   count: integer.max(65_536),
   records: z.string(),

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { AttentionGroup } from "../indexer/attention-groups.ts";
 import type { BlockSource, ExportedBlock } from "../indexer/indexer.ts";
 import type { StreamState } from "../sync/stream-state.ts";
 import { unpackBlocks } from "./block-records.ts";
@@ -22,7 +23,12 @@ import {
 export type DumpItem =
   | { readonly type: "header"; readonly seed: bigint; readonly probe: string }
   | { readonly type: "stream"; readonly state: StreamState }
-  | { readonly type: "blocks"; readonly source: BlockSource; readonly blocks: readonly ExportedBlock[] }
+  | {
+      readonly type: "blocks";
+      readonly source: BlockSource;
+      readonly blocks: readonly ExportedBlock[];
+      readonly groups: readonly AttentionGroup[];
+    }
   | { readonly type: "end"; readonly streams: number; readonly blocks: number };
 
 /** More than any daemon follows. */
@@ -124,7 +130,7 @@ export class DumpReader {
     if (source === undefined) throw dumpError("corrupt-dump", `blocks of rank ${line.rank} stand alone; write it anew`);
     const blocks = unpackBlocks(line);
     this.#blocks += blocks.length;
-    return { type: "blocks", source, blocks };
+    return { type: "blocks", source, blocks, groups: line.groups ?? [] };
   }
 
   #readEnd(line: Buffer, { sha256 }: EndLine): DumpItem {

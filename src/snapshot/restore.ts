@@ -66,7 +66,7 @@ class Restore {
     if (item.type === "header") this.#adopt(item.seed, item.probe);
     else if (item.type === "stream") this.#states.push(item.state);
     else if (item.type === "blocks") {
-      this.#indexer.importSource(item.source, item.blocks);
+      this.#indexer.importSource(item.source, item.blocks, item.groups);
       this.#blocks += item.blocks.length;
     }
   }

@@ -1,8 +1,18 @@
 import { createHash } from "node:crypto";
+import type { AttentionGroup } from "../indexer/attention-groups.ts";
 import type { PrefixIndexer } from "../indexer/indexer.ts";
 import type { StreamState } from "../sync/stream-state.ts";
 import { BlockPacker } from "./block-records.ts";
-import { DUMP_FORMAT, DUMP_VERSION, endLineOf, hex, MAX_LINE_BYTES, probeOf, streamLineOf } from "./lines.ts";
+import {
+  type BlocksLine,
+  DUMP_FORMAT,
+  DUMP_VERSION,
+  endLineOf,
+  hex,
+  MAX_LINE_BYTES,
+  probeOf,
+  streamLineOf,
+} from "./lines.ts";
 
 /** One stream of a dump: complete, and the same from its first line to its last. */
 export interface EncodedStream {
@@ -16,7 +26,7 @@ export interface EncodedStream {
  * names would make a line that nobody reads again.
  */
 export function* encodeStream(
-  indexer: Pick<PrefixIndexer, "exportSource">,
+  indexer: Pick<PrefixIndexer, "exportSource" | "exportGroups">,
   state: StreamState,
 ): Generator<void, EncodedStream | null> {
   const first = lineOf(streamLineOf(state));
@@ -25,10 +35,11 @@ export function* encodeStream(
   let blocks = 0;
   const packer = new BlockPacker();
   for (const source of state.sources) {
+    const about = { type: "blocks", rank: source.rank, ...groupsOf(indexer.exportGroups(source)) };
     for (const block of indexer.exportSource(source)) {
       let outcome = packer.add(block);
       if (outcome === "full") {
-        lines.push(lineOf({ type: "blocks", rank: source.rank, ...packer.take() }));
+        lines.push(lineOf({ ...about, ...packer.take() }));
         yield;
         outcome = packer.add(block);
       }
@@ -36,7 +47,7 @@ export function* encodeStream(
       blocks++;
     }
     const rest = packer.take();
-    if (rest !== null) lines.push(lineOf({ type: "blocks", rank: source.rank, ...rest }));
+    if (rest !== null) lines.push(lineOf({ ...about, ...rest }));
     yield;
   }
   return { lines, blocks };
@@ -78,6 +89,10 @@ export class DumpWriter {
     this.#hash.update(line);
     return line;
   }
+}
+
+function groupsOf(groups: readonly AttentionGroup[]): Pick<BlocksLine, "groups"> {
+  return groups.length === 0 ? {} : { groups };
 }
 
 function lineOf(value: object): string {

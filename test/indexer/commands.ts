@@ -15,6 +15,8 @@ export interface Prompt {
 interface Place {
   readonly medium: string | null;
   readonly groupIdx: number | null;
+  readonly kvCacheSpecKind?: string | null;
+  readonly kvCacheSpecSlidingWindow?: number | null;
 }
 /** What engines do, one step at a time. */
 export type Command = { readonly from: BlockSource } & (
@@ -50,10 +52,20 @@ const from = fc
   })
   .map(({ pod, rank, ...more }) => source(pod, rank, more));
 
-const place: fc.Arbitrary<Place> = fc.record({
-  medium: fc.constantFrom(null, null, "GPU", "cpu", "CPU", "Disk"),
-  groupIdx: fc.constantFrom(null, null, 0, 1),
-});
+export const medium: fc.Arbitrary<string | null> = fc.constantFrom(null, null, "GPU", "cpu", "CPU", "Disk");
+
+const place: fc.Arbitrary<Place> = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ medium, groupIdx: fc.constant(null) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      medium,
+      groupIdx: fc.constantFrom(0, 1),
+      kvCacheSpecKind: fc.constantFrom(null, "full_attention", "sliding_window", "mamba", "chunked_local_attention"),
+      kvCacheSpecSlidingWindow: fc.constantFrom(null, 1, 3, 5),
+    }),
+  },
+);
 
 // Few ids, and tails of a common start: prompts share prefixes of every length.
 export const ids: fc.Arbitrary<number[]> = fc
@@ -150,5 +162,6 @@ function storeEvent(naming: Naming, command: Command & { type: "store" }): Block
 export function eventOf(naming: Naming, command: Command & { type: "store" | "remove" }): BlockStored | BlockRemoved {
   if (command.type === "store") return storeEvent(naming, command);
   const { from, prompt, start, end, place } = command;
-  return removed(sliceOf(naming, from, prompt, start, end).hashes, place);
+  const { medium, groupIdx } = place;
+  return removed(sliceOf(naming, from, prompt, start, end).hashes, { medium, groupIdx });
 }

@@ -31,7 +31,8 @@ function apply(index: PrefixIndexer, naming: Naming, command: Command): void {
 function copy(from: PrefixIndexer, into: PrefixIndexer, chunkBlocks: number): void {
   for (const each of SOURCES) {
     const blocks = [...from.exportSource(each)];
-    for (let i = 0; i < blocks.length; i += chunkBlocks) into.importSource(each, blocks.slice(i, i + chunkBlocks));
+    for (let i = 0; i < blocks.length; i += chunkBlocks)
+      into.importSource(each, blocks.slice(i, i + chunkBlocks), from.exportGroups(each));
   }
 }
 

@@ -45,7 +45,7 @@ describe("matchPrefix", () => {
       matchedBlocks: 2,
       matchedTokens: 8,
       matchPercent: 66,
-      ranks: [{ rank: 0, matchedBlocks: 2, gpuBlocks: 2, cpuBlocks: 2, diskBlocks: 2 }],
+      ranks: [{ rank: 0, matchedBlocks: 2, gpuBlocks: 2, cpuBlocks: 2, diskBlocks: 2, weightedBlocks: 2 }],
     });
   });
 
@@ -83,7 +83,9 @@ describe("matchPrefix", () => {
     table.processBlockStored(source(), storedPlace([3n], "EXTERNAL"));
     table.processBlockRemoved(source(), removed([2n, 3n]));
     const [found] = table.matchPrefix(MODEL, -1, tokens(1, 2, 3, 4));
-    assert.deepEqual(found?.ranks, [{ rank: 0, matchedBlocks: 4, gpuBlocks: 1, cpuBlocks: 2, diskBlocks: 4 }]);
+    assert.deepEqual(found?.ranks, [
+      { rank: 0, matchedBlocks: 4, gpuBlocks: 1, cpuBlocks: 2, diskBlocks: 4, weightedBlocks: 1 + 0.8 + 1 + 0.5 },
+    ]);
   });
 
   it("looks at every block size that the model has, and lists a pod with its most tokens", () => {

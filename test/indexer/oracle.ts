@@ -14,10 +14,17 @@ interface KnownBlock extends NamedBlock {
   readonly prefix: string;
 }
 
+interface Group {
+  kind: string | null;
+  window: number | null;
+  blockSize: number;
+}
+
 interface Engine {
   readonly model: string;
   readonly pod: string;
   readonly rank: number;
+  readonly groups: Map<number, Group>;
   known: KnownBlock[];
   waiting: NamedBlock[];
   /** Places without tokens, by engine hash. */
@@ -43,6 +50,7 @@ export class Oracle {
     const engine = this.#engine(source);
     const place = placeName(event);
     const lora = event.loraName ?? event.loraId ?? source.loraId;
+    learnGroup(engine, event);
     for (const [i, hash] of event.blockHashes.entries()) {
       const parent = i === 0 ? event.parentBlockHash : event.blockHashes[i - 1]!;
       const ids = [...event.tokenIds.slice(i * event.blockSize, (i + 1) * event.blockSize)];
@@ -58,6 +66,7 @@ export class Oracle {
       storeBlock(engine, { blockSize: event.blockSize, hash, lora, own, parent, places: new Set([place]) }, salt);
       adopt(engine);
     }
+    forgetIfEmpty(engine);
   }
 
   removed(source: BlockSource, event: BlockRemoved): void {
@@ -74,10 +83,12 @@ export class Oracle {
     }
     engine.known = engine.known.filter((block) => block.places.size > 0);
     engine.waiting = engine.waiting.filter((block) => block.places.size > 0);
+    forgetIfEmpty(engine);
   }
 
   cleared(source: BlockSource): void {
     Object.assign(this.#engine(source), { known: [], waiting: [], bare: new Map() });
+    forgetIfEmpty(this.#engine(source));
   }
 
   match(
@@ -137,7 +148,7 @@ export class Oracle {
   #engine({ model, pod, rank }: BlockSource): Engine {
     let engine = this.#engines.find((other) => other.model === model && other.pod === pod && other.rank === rank);
     if (engine === undefined) {
-      engine = { model, pod, rank, known: [], waiting: [], bare: new Map() };
+      engine = { model, pod, rank, groups: new Map(), known: [], waiting: [], bare: new Map() };
       this.#engines.push(engine);
     }
     return engine;
@@ -209,19 +220,85 @@ function adopt(engine: Engine): void {
   }
 }
 
+function learnGroup(engine: Engine, event: BlockStored): void {
+  if (event.groupIdx === null) return;
+  const known = engine.groups.get(event.groupIdx);
+  if (event.blockSize === 0 && known === undefined) return;
+  engine.groups.set(event.groupIdx, {
+    kind: event.kvCacheSpecKind ?? known?.kind ?? null,
+    window: event.kvCacheSpecSlidingWindow ?? known?.window ?? null,
+    blockSize: event.blockSize > 0 ? event.blockSize : known!.blockSize,
+  });
+}
+
+/** Of an engine that has nothing, nothing is known. */
+function forgetIfEmpty({ known, waiting, bare, groups }: Engine): void {
+  if (known.length + waiting.length + bare.size === 0) groups.clear();
+}
+
+const GPU = ["gpu"];
+const MEMORY = ["gpu", "cpu"];
+
+/** The longest prefix that the engine would take from its cache, found by trying all lengths. */
 function rankMatch(engine: Engine, lora: Lora, blockSize: number, ids: readonly number[], salt: string): RankMatch {
-  const counts = { matchedBlocks: 0, gpuBlocks: 0, cpuBlocks: 0 };
-  let prefix = startText(salt);
-  for (let i = 0; (i + 1) * blockSize <= ids.length; i++) {
-    prefix += blockText(ids.slice(i * blockSize, (i + 1) * blockSize), null);
+  const groups = [...engine.groups.entries()];
+  const none = { matchedBlocks: 0, gpuBlocks: 0, cpuBlocks: 0, diskBlocks: 0, weightedBlocks: 0 };
+  const smallest = Math.min(...groups.map(([, group]) => group.blockSize));
+  if (groups.length > 0 && smallest !== blockSize) return { rank: engine.rank, ...none };
+  const wanted = groups.length > 0 ? groups : [[null, { kind: "full_attention", window: null, blockSize }] as const];
+  const placesOf = (group: number | null, size: number, block: number): string[] => {
     const same = engine.known.filter(
-      (block) => block.lora === lora && block.blockSize === blockSize && block.prefix === prefix,
+      (known) => known.lora === lora && known.blockSize === size && known.prefix === prefixText(ids, size, block, salt),
     );
-    if (same.length === 0) break;
-    const tiers = same.flatMap((block) => [...block.places].map((place) => place.split("/")[0]!));
-    counts.matchedBlocks++;
-    if (counts.gpuBlocks === i && tiers.includes("gpu")) counts.gpuBlocks++;
-    if (counts.cpuBlocks === i && (tiers.includes("gpu") || tiers.includes("cpu"))) counts.cpuBlocks++;
+    const places = same.flatMap((known) => [...known.places].map((place) => place.split("/")));
+    return places.filter(([, of]) => group === null || of === undefined || of === `${group}`).map(([tier]) => tier!);
+  };
+  const longest = (tiers?: readonly string[]): number => {
+    for (let end = ids.length; end > 0; end--) {
+      const isTaken = wanted.every(([group, spec]) => {
+        if (end % spec.blockSize !== 0) return false;
+        const blocks = end / spec.blockSize;
+        for (let block = Math.max(0, blocks - needed(spec)); block < blocks; block++) {
+          const places = placesOf(group, spec.blockSize, block);
+          if (!places.some((tier) => tiers === undefined || tiers.includes(tier))) return false;
+        }
+        return true;
+      });
+      if (isTaken) return end;
+    }
+    return 0;
+  };
+  const end = longest();
+  let weightedBlocks = 0;
+  for (let start = 0; start < end; start += blockSize) {
+    const weights = wanted.map(([group, spec]) => {
+      const block = Math.floor(start / spec.blockSize);
+      if (block < end / spec.blockSize - needed(spec)) return 1;
+      const tiers = placesOf(group, spec.blockSize, block);
+      return Math.max(...tiers.map((tier) => (tier === "gpu" ? 1 : tier === "cpu" ? 0.8 : 0.5)));
+    });
+    weightedBlocks += Math.min(...weights);
   }
-  return { rank: engine.rank, ...counts, diskBlocks: counts.matchedBlocks };
+  return {
+    rank: engine.rank,
+    matchedBlocks: end / blockSize,
+    gpuBlocks: longest(GPU) / blockSize,
+    cpuBlocks: longest(MEMORY) / blockSize,
+    diskBlocks: end / blockSize,
+    weightedBlocks,
+    ...(groups.some(([, spec]) => needed(spec) === 1e9 && spec.kind !== "full_attention") && { isLowerBound: true }),
+  };
+}
+
+/** Blocks at the end of a prefix. */
+function needed({ kind, window, blockSize }: Group): number {
+  if (kind === "full_attention") return 1e9;
+  if (kind === "mamba") return 1;
+  return window === null ? 1e9 : Math.max(1, Math.ceil((window - 1) / blockSize));
+}
+
+function prefixText(ids: readonly number[], blockSize: number, block: number, salt: string): string {
+  let text = startText(salt);
+  for (let at = 0; at <= block; at++) text += blockText(ids.slice(at * blockSize, (at + 1) * blockSize), null);
+  return text;
 }

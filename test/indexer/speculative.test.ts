@@ -44,7 +44,9 @@ describe("addPrefix", () => {
     believe("a", tokens(1, 2, 3));
     const [found] = table.matchPrefix(MODEL, -1, tokens(1, 2, 3));
     assert.equal(found?.matchedBlocks, 3);
-    assert.deepEqual(found?.ranks, [{ rank: 1, matchedBlocks: 1, gpuBlocks: 1, cpuBlocks: 1, diskBlocks: 1 }]);
+    assert.deepEqual(found?.ranks, [
+      { rank: 1, matchedBlocks: 1, gpuBlocks: 1, cpuBlocks: 1, diskBlocks: 1, weightedBlocks: 1 },
+    ]);
   });
 
   it("fills the hole before a rank's blocks, which the rank's own count does not", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
-import { type Command, command, eventOf, ids, LORAS, Naming } from "./commands.ts";
+import { type Command, command, eventOf, ids, LORAS, medium, Naming, type Prompt } from "./commands.ts";
 import { Oracle } from "./oracle.ts";
 import { held, source, stored } from "./support.ts";
 
@@ -72,6 +72,48 @@ describe("SyncPrefixHashTable against a model of full prefixes", () => {
         }
       }),
       { numRuns: 150 },
+    );
+  });
+
+  it("says of hybrid models what the model says, whatever their groups hold", () => {
+    const group = (groupIdx: number) =>
+      fc.record({
+        groupIdx: fc.constant(groupIdx),
+        blockSize: fc.constantFrom(1, 2, 2, 4),
+        kvCacheSpecKind: fc.constantFrom(null, "full_attention", "sliding_window", "sliding_window", "mamba"),
+        kvCacheSpecSlidingWindow: fc.constantFrom(2, 5, 7),
+      });
+    const step = fc.record({
+      from: fc.constantFrom(source("a"), source("a"), source("b")),
+      group: fc.nat(),
+      prompt: fc.constantFrom(7, 8, 9),
+      start: fc.nat({ max: 4 }),
+      count: fc.nat({ max: 12 }),
+      medium,
+      isRemoval: fc.constantFrom(false, false, true),
+    });
+    const groups = fc.oneof(fc.tuple(group(0)), fc.tuple(group(0), group(1)), fc.tuple(group(0), group(1), group(2)));
+    fc.assert(
+      fc.property(groups, fc.array(step, { maxLength: 40, size: "max" }), (groups, steps) => {
+        const index = new SyncPrefixHashTable();
+        const oracle = new Oracle();
+        const naming = new Naming();
+        for (const { from, group, prompt, start, count, medium, isRemoval } of steps) {
+          const place = { ...groups[group % groups.length]!, medium };
+          const { blockSize } = place;
+          const ids = Array.from({ length: 12 }, (_, i) => (i < 8 ? 1 : prompt));
+          const asked: Prompt = { ids, blockSize, lora: -1, salt: "", image: false };
+          const more = { from, prompt: asked, start, end: start + count, place };
+          apply(
+            index,
+            oracle,
+            naming,
+            isRemoval ? { type: "remove", ...more } : { type: "store", bare: false, sglang: false, ...more },
+          );
+          checkMatches(index, oracle, ids);
+        }
+      }),
+      { numRuns: 200 },
     );
   });
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { AttentionGroup } from "../../src/indexer/attention-groups.ts";
 import type { ExportedBlock } from "../../src/indexer/indexer.ts";
 import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
 import { type DumpItem, DumpReader } from "../../src/snapshot/reader.ts";
@@ -18,11 +19,19 @@ function written(streams: readonly AnyStream[]): Buffer {
 }
 
 function encoded({ state, blocks }: AnyStream) {
-  const exporter = { exportSource: ({ rank }: { readonly rank: number }) => (blocks.get(rank) ?? []).values() };
+  const exporter = {
+    exportSource: ({ rank }: { readonly rank: number }) => (blocks.get(rank) ?? []).values(),
+    exportGroups: ({ rank }: { readonly rank: number }) => groupsOf(rank),
+  };
   const steps = encodeStream(exporter, state);
   let step = steps.next();
   while (!step.done) step = steps.next();
   return step.value;
+}
+
+/** Of every second rank. */
+function groupsOf(rank: number): AttentionGroup[] {
+  return rank % 2 === 0 ? [] : [{ index: rank, kind: "sliding_window", slidingWindow: 128, blockSize: 16 }];
 }
 
 /** In pieces of these sizes, over and over. */
@@ -60,6 +69,7 @@ test("what is written is read, in whatever pieces it comes", () => {
     fc.property(anyStreams, fc.array(fc.integer({ min: 1, max: 2_000 }), { minLength: 1 }), (streams, sizes) => {
       const items = read(written(streams), sizes);
       assert.deepEqual(streamsIn(items), streams);
+      for (const item of items) if (item.type === "blocks") assert.deepEqual(item.groups, groupsOf(item.source.rank));
       assert.equal(items[0]?.type === "header" && items[0].seed, 7n);
       const blocks = streams.flatMap((stream) => [...stream.blocks.values()].flat()).length;
       assert.deepEqual(items.at(-1), { type: "end", streams: streams.length, blocks });
