@@ -87,3 +87,38 @@ export class DecodeError extends KVEventSyncError {
     super(code, message, options);
   }
 }
+
+/** Why a prompt could not be tokenized. */
+export type TokenizerErrorCode =
+  /** Nobody answers there, or the connection broke. */
+  | "unreachable"
+  | "timeout"
+  /** The engine answered with a status other than success. */
+  | "http-status"
+  /** What the engine answered is none of its shapes. */
+  | "invalid-answer"
+  | "answer-too-large"
+  /** The prompt, the chat template or the tokens cannot be used. */
+  | "invalid-prompt"
+  /** A file of a tokenizer cannot be read or used. */
+  | "invalid-file"
+  /** This tokenizer cannot do that. */
+  | "unsupported"
+  /** An optional package is not installed. */
+  | "missing-package"
+  /** Too many prompts wait already. */
+  | "busy"
+  /** The tokenizer ended while it worked on the prompt. */
+  | "crashed"
+  /** The tokenizer was closed. */
+  | "closed";
+
+/** What went wrong in a tokenizer. */
+export class TokenizerError extends KVEventSyncError {
+  override readonly name = "TokenizerError";
+  declare readonly code: TokenizerErrorCode;
+
+  constructor(code: TokenizerErrorCode, message: string, options?: { cause?: unknown }) {
+    super(code, message, options);
+  }
+}
