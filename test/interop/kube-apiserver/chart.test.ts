@@ -14,17 +14,9 @@ import {
 import { root } from "../../support/tools.ts";
 import { ApiClient } from "./api-client.ts";
 import type { KubeApiServer } from "./kube-apiserver.ts";
-import { type Cluster, clusterTest, createNamespace } from "./support.ts";
+import { type Cluster, clusterTest, createNamespace, install } from "./support.ts";
 
 const RESTRICTED = { "pod-security.kubernetes.io/enforce": "restricted" };
-
-/** Creates each of them, strictly. A PodMonitor is of the Prometheus operator: no server knows it by itself. */
-async function install({ admin }: KubeApiServer, manifests: readonly Manifest[], isDryRun = false): Promise<void> {
-  for (const manifest of manifests.filter(({ kind }) => kind !== "PodMonitor")) {
-    const { status, body } = await admin.create(manifest, isDryRun);
-    assert.equal(status, 201, `${manifest.kind} ${manifest.metadata.name}: ${body.message}`);
-  }
-}
 
 clusterTest(
   "kube-apiserver: takes every object of the chart, whatever the values",

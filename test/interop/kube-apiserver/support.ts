@@ -1,4 +1,6 @@
+import assert from "node:assert/strict";
 import { after, type TestContext } from "node:test";
+import type { Manifest } from "../../deploy/support/chart.ts";
 import { ETCD, HELM, KUBE_APISERVER, toolTest } from "../../support/tools.ts";
 import { KubeApiServer } from "./kube-apiserver.ts";
 
@@ -41,4 +43,16 @@ export async function createNamespace(
     metadata: { name, labels },
   } as never);
   if (status !== 201 && status !== 409) throw new Error(`namespace ${name}: ${body.message}`);
+}
+
+/** Creates each of them, strictly. A PodMonitor is of the Prometheus operator: no server knows it by itself. */
+export async function install(
+  { admin }: KubeApiServer,
+  manifests: readonly Manifest[],
+  isDryRun = false,
+): Promise<void> {
+  for (const manifest of manifests.filter(({ kind }) => kind !== "PodMonitor")) {
+    const { status, body } = await admin.create(manifest, isDryRun);
+    assert.equal(status, 201, `${manifest.kind} ${manifest.metadata.name}: ${body.message}`);
+  }
 }
