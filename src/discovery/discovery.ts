@@ -24,6 +24,8 @@ export interface Pod {
   readonly ranks: readonly RankEndpoint[];
   /** Identity of this incarnation: another uid under the same key is another pod. */
   readonly uid?: string;
+  /** Whether requests may go there now; a pod that is not ready, or ends, keeps its blocks. Default true. */
+  readonly isRoutable?: boolean;
   /** Container restarts; a change means that the engine's cache is gone. */
   readonly restartCount?: number;
 }
