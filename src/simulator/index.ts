@@ -24,6 +24,7 @@ export { endpointsOf, type PortScheme } from "./ports.ts";
 export { type EventPublisher, type EventPublisherOptions, startPublisher } from "./publisher.ts";
 export { deriveSeed, type Random, randomInteger, seededRandom } from "./random.ts";
 export type { ReplayFraming, ReplayOverflow } from "./replay-service.ts";
+export { type ServedRequest, type ServingEvent, ServingModel, type ServingModelOptions } from "./serving-model.ts";
 export {
   type PodResult,
   SimulatedPod,
