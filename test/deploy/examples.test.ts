@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { isEligible, podOf } from "../../src/discovery/kubernetes/pod.ts";
 import { HELM, root, toolTest } from "../support/tools.ts";
 import { type Manifest, only, parseManifests, render } from "./support/chart.ts";
 
@@ -68,13 +69,25 @@ test("examples: each publishes to ZeroMQ and can be asked to replay, every rank 
   }
 });
 
-test("examples: the labels are those that discovery looks for, and the model is the one that is served", () => {
-  for (const { template, args, file } of EXAMPLES) {
-    const { labels, annotations = {} } = template.metadata as unknown as Record<string, Record<string, string>>;
-    assert.equal(labels!["model.aibrix.ai/kv-events-enabled"], "true", file);
-    const model = labels!["model.aibrix.ai/name"] ?? annotations["model.aibrix.ai/name"];
-    assert.equal(model, flagOf(args, "--served-model-name"), file);
-    assert.equal(template["spec"].enableServiceLinks, false, file);
+test("examples: discovery finds the sockets that each of them opens", () => {
+  for (const example of EXAMPLES) {
+    const { events, template, args, file } = example;
+    const metadata = { ...template.metadata, name: "engine", namespace: "inference" };
+    const defaults = { port: 5557, replayPort: 5558, topic: "" };
+    const pod = podOf({ metadata, status: { phase: "Running", podIP: "10.0.0.1" } }, defaults);
+    assert.ok(isEligible(pod), file);
+    assert.equal(pod.modelName, flagOf(args, "--served-model-name"));
+    const portOf = (endpoint: string | undefined): number => Number(endpoint?.split(":").at(-1));
+    assert.deepEqual(
+      pod.ranks.map(({ endpoint }) => portOf(endpoint)),
+      rankPorts(example, events["endpoint"]),
+      file,
+    );
+    assert.deepEqual(
+      pod.ranks.map(({ replayEndpoint }) => portOf(replayEndpoint)),
+      rankPorts(example, events["replay_endpoint"]),
+      file,
+    );
   }
 });
 

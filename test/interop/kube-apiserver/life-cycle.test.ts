@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { type KubernetesOptions, kubernetesPods } from "../../../src/discovery/kubernetes.ts";
+import { only, type Release, render } from "../../deploy/support/chart.ts";
+import { ELIGIBLE, PodLog } from "../../discovery/kubernetes/pods.ts";
+import { until } from "../support/until.ts";
+import { Pods } from "./pods.ts";
+import { type Cluster, clusterTest, install } from "./support.ts";
+
+const LABEL = "model.aibrix.ai/kv-events-enabled";
+const TIMES = { retryMinMs: 20, retryMaxMs: 200 };
+
+/** Access as the chart's account, which this makes: whatever works, works with its role. */
+async function asChart({ server, helm, namespace }: Cluster, values?: string): Promise<KubernetesOptions> {
+  const release: Release = { namespace, ...(values !== undefined && { values }) };
+  const manifests = render(helm, release).filter(({ kind }) => /^ServiceAccount$|Role/.test(kind));
+  await install(server, manifests);
+  const token = await server.tokenOf(namespace, only(manifests, "ServiceAccount").metadata.name);
+  return { kubeconfig: server.kubeconfig(token), namespace, ...TIMES };
+}
+
+/** Waits until so many lines were heard, and returns them. */
+async function heard(log: PodLog, lines: number): Promise<readonly string[]> {
+  await until(
+    `${lines} lines`,
+    () => log.lines,
+    (all) => all.length >= lines,
+  );
+  return log.lines.map((line) => line.replace(/\/\S+\//, "/"));
+}
+
+clusterTest(
+  "life cycle: a pod is followed from Running on, through all that happens to it, and until it is gone",
+  async (cluster) => {
+    const { server, namespace } = cluster;
+    const pods = new Pods(server.admin, namespace);
+    const log = new PodLog();
+    await using discovery = kubernetesPods(await asChart(cluster));
+    await discovery.start(log);
+    const key = `${namespace}/a`;
+    const pod = () => log.pods.get(key)!;
+
+    await pods.create("a", { labels: ELIGIBLE });
+    await pods.run("a", "10.0.0.1", { isReady: false });
+    assert.deepEqual(await heard(log, 1), [`+${key}`]);
+    assert.deepEqual(
+      [pod().modelName, pod().isRoutable, pod().ranks[0]!.endpoint],
+      ["llama", false, "tcp://10.0.0.1:5557"],
+    );
+    const { uid } = pod();
+
+    await pods.run("a", "10.0.0.1");
+    await heard(log, 2);
+    assert.equal(pod().isRoutable, true);
+
+    await pods.run("a", "10.0.0.1", { restarts: 1 });
+    await heard(log, 3);
+    assert.deepEqual([pod().restartCount, pod().uid], [1, uid]);
+
+    await pods.run("a", "10.0.0.2", { restarts: 1 });
+    await heard(log, 4);
+    assert.equal(pod().ranks[0]!.endpoint, "tcp://10.0.0.2:5557");
+
+    await pods.change("a", { annotations: { "kv-event-sync.io/data-parallel-size": "2" } });
+    await heard(log, 5);
+    assert.deepEqual(
+      pod().ranks.map(({ replayEndpoint }) => replayEndpoint),
+      ["tcp://10.0.0.2:5559", "tcp://10.0.0.2:5560"],
+    );
+
+    await pods.change("a", { labels: { [LABEL]: "false" } });
+    await pods.change("a", { labels: { [LABEL]: "true" } });
+    await heard(log, 7);
+
+    await pods.terminate("a");
+    await heard(log, 8);
+    assert.equal(pod().isRoutable, false);
+    await pods.remove("a");
+    await pods.create("a", { labels: ELIGIBLE });
+    await pods.run("a", "10.0.0.3");
+    await heard(log, 10);
+    assert.notEqual(pod().uid, uid);
+
+    await pods.status("a", { phase: "Succeeded" });
+    const all = [
+      `+${key}`,
+      ...Array(4).fill(`~${key}`),
+      `-${key}`,
+      `+${key}`,
+      `~${key}`,
+      `-${key}`,
+      `+${key}`,
+      `-${key}`,
+    ];
+    assert.deepEqual(await heard(log, 11), all);
+    assert.equal(log.pods.size, 0);
+  },
+);
+
+clusterTest("life cycle: pods of all namespaces are followed with the cluster role", async (cluster) => {
+  const { server, namespace } = cluster;
+  const log = new PodLog();
+  const options = await asChart(cluster, "all-namespaces");
+  await using discovery = kubernetesPods({ ...options, namespace: "*" });
+  await discovery.start(log);
+  for (const [where, ip] of [
+    [namespace, "10.0.1.1"],
+    ["default", "10.0.1.2"],
+  ] as const) {
+    const pods = new Pods(server.admin, where);
+    await pods.create("everywhere", { labels: ELIGIBLE });
+    await pods.run("everywhere", ip);
+  }
+  const wanted = [`${namespace}/everywhere`, "default/everywhere"];
+  await until(
+    "both pods",
+    () => [...log.pods.keys()],
+    (keys) => wanted.every((key) => keys.includes(key)),
+  );
+});
+
+clusterTest("life cycle: an account without a role is told so, and followed up when it gets one", async (cluster) => {
+  const { server, helm, namespace } = cluster;
+  const manifests = render(helm, { namespace });
+  await install(server, [only(manifests, "ServiceAccount")]);
+  const token = await server.tokenOf(namespace, only(manifests, "ServiceAccount").metadata.name);
+  const troubles: string[] = [];
+  const observer = { onTrouble: (trouble: string, error: Error) => troubles.push(`${trouble}: ${error.message}`) };
+  const log = new PodLog();
+  await using discovery = kubernetesPods({ kubeconfig: server.kubeconfig(token), namespace, ...TIMES, observer });
+  const started = discovery.start(log);
+  await until(
+    "two refusals",
+    () => troubles,
+    ({ length }) => length >= 2,
+  );
+  assert.match(troubles[0]!, /^list: .*403.*cannot list resource "pods"/);
+  await install(server, [only(manifests, "Role"), only(manifests, "RoleBinding")]);
+  await started;
+  const pods = new Pods(server.admin, namespace);
+  await pods.create("a", { labels: ELIGIBLE });
+  await pods.run("a", "10.0.2.1");
+  assert.deepEqual(await heard(log, 1), [`+${namespace}/a`]);
+});
+
+clusterTest(
+  "life cycle: a server that is killed and started again is followed on, whatever it has forgotten",
+  async (cluster) => {
+    const { server, namespace } = cluster;
+    const pods = new Pods(server.admin, namespace);
+    const names = ["a", "b", "c"];
+    for (const [at, name] of names.entries()) {
+      await pods.create(name, { labels: ELIGIBLE });
+      await pods.run(name, `10.0.3.${at}`);
+    }
+    const log = new PodLog();
+    await using discovery = kubernetesPods(await asChart(cluster));
+    await discovery.start(log);
+    assert.equal(log.pods.size, 3);
+    await server.restart();
+    await pods.remove("a");
+    await pods.run("b", "10.0.3.9", { restarts: 1 });
+    await pods.create("d", { labels: ELIGIBLE });
+    await pods.run("d", "10.0.3.4");
+    const ends = () => [...log.pods.values()].map(({ key, ranks }) => `${key} ${ranks[0]!.endpoint}`).sort();
+    const wanted = [
+      `${namespace}/b tcp://10.0.3.9:5557`,
+      `${namespace}/c tcp://10.0.3.2:5557`,
+      `${namespace}/d tcp://10.0.3.4:5557`,
+    ];
+    await until("what is there now", ends, (found) => found.join() === wanted.join());
+  },
+);
+
+clusterTest(
+  "life cycle: a watch on which a quiet server says nothing is begun anew, without a list",
+  async (cluster) => {
+    const { server, namespace } = cluster;
+    const pods = new Pods(server.admin, namespace);
+    const log = new PodLog();
+    const heardOf: string[] = [];
+    const observer = { onTrouble: (trouble: string) => heardOf.push(trouble), onList: () => heardOf.push("listed") };
+    const options = await asChart(cluster);
+    await using discovery = kubernetesPods({ ...options, idleTimeoutMs: 200, observer });
+    await discovery.start(log);
+    await until(
+      "three idle watches",
+      () => heardOf,
+      ({ length }) => length >= 4,
+    );
+    await pods.create("a", { labels: ELIGIBLE });
+    await pods.run("a", "10.0.4.1");
+    await heard(log, 1);
+    assert.deepEqual([...new Set(heardOf)], ["listed", "idle"]);
+    assert.equal(heardOf.filter((each) => each === "listed").length, 1);
+  },
+);
