@@ -5,6 +5,8 @@ import { memory } from "../transports/memory/index.ts";
 import { type ZmtpSecurity, zmtp } from "../transports/zmtp/index.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Discovery } from "./discovery/discovery.ts";
+import { observeAllWatches } from "./discovery/kubernetes/observer.ts";
+import { type KubernetesOptions, kubernetesPods, type WatchObserver } from "./discovery/kubernetes.ts";
 import { RegisteredPods } from "./discovery/registered.ts";
 import { podsOf, type StaticEndpoint, staticPods } from "./discovery/static.ts";
 import { ConfigurationError } from "./errors.ts";
@@ -29,6 +31,10 @@ export { generateCurveKeys } from "../transports/zmtp/index.ts";
 
 /** What a store is made from; all of it has a default. */
 export interface StoreOptions {
+  /** Whether `initKVEventSync()` does anything. Default true: nothing runs before somebody calls it. */
+  readonly enabled?: boolean;
+  /** Hears why `initKVEventSync()` could not start. Default nobody; `Store.startError` tells it as well. */
+  readonly onStartFailed?: (error: Error) => void;
   /** By name, or one of your own. Default what the environment variable `KV_TRANSPORT` names, else `zmtp`. */
   readonly transport?: TransportName | Transport;
   /** Of a transport by name; one of your own has its own. */
@@ -37,6 +43,10 @@ export interface StoreOptions {
   readonly security?: SecurityOptions;
   /** Engines that are known beforehand. */
   readonly endpoints?: readonly StaticEndpoint[];
+  /** A cluster whose pods are followed. Default none. */
+  readonly kubernetes?: KubernetesOptions;
+  /** Hears how the watch of the cluster fares, after the metrics. Default nobody. */
+  readonly watchObserver?: WatchObserver;
   /** Further sources of pods; the store starts and disposes them. */
   readonly discoveries?: readonly Discovery[];
   readonly index?: SyncPrefixHashTableOptions;
@@ -146,7 +156,20 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
   const isTaken = (modelName: string, instanceId: string): boolean =>
     pods.some((pod) => pod.modelName === modelName && pod.key === instanceId);
   provide(REGISTERED, () => new RegisteredPods({ isTaken }));
-  provide(DISCOVERIES, (parts) => [staticPods(pods), parts.resolve(REGISTERED), ...(options.discoveries ?? [])]);
+  provide(DISCOVERIES, (parts) => [
+    staticPods(pods),
+    parts.resolve(REGISTERED),
+    ...(options.kubernetes === undefined ? [] : [followCluster(options.kubernetes, parts)]),
+    ...(options.discoveries ?? []),
+  ]);
+  const followCluster = (kubernetes: KubernetesOptions, parts: DependencyContainer): Discovery => {
+    const observer = observeAllWatches([
+      parts.resolve(METRICS).watch,
+      kubernetes.observer ?? {},
+      options.watchObserver ?? {},
+    ]);
+    return kubernetesPods({ clock: parts.resolve(CLOCK), ...kubernetes, observer });
+  };
   provide(INDEXER, (parts) => new SyncPrefixHashTable({ clock: parts.resolve(CLOCK), ...options.index }));
   provide(REGISTRY, () => options.registry ?? new Registry());
   provide(METRICS, (parts) =>
@@ -203,6 +226,8 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
             signal,
           }),
         keeper: parts.resolve(KEEPER),
+        isEnabled: options.enabled ?? true,
+        onStartFailed: options.onStartFailed ?? (() => {}),
       }),
   );
   return container;

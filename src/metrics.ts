@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, type Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, type Registry } from "prom-client";
+import type { WatchObserver } from "./discovery/kubernetes/observer.ts";
 import type { PrefixIndexer } from "./indexer/indexer.ts";
 import { registerEventLoopSeries } from "./metrics/event-loop.ts";
 import { registerIndexSeries } from "./metrics/index-series.ts";
@@ -6,6 +7,7 @@ import { PodStates } from "./metrics/pod-state.ts";
 import { type RoutingMetrics, registerRoutingSeries } from "./metrics/routing.ts";
 import { registerSnapshotSeries } from "./metrics/snapshot-series.ts";
 import { registerSyncSeries } from "./metrics/sync-series.ts";
+import { registerWatchSeries } from "./metrics/watch-series.ts";
 import type { SnapshotObserver } from "./snapshot/observer.ts";
 import type { SyncObserver } from "./sync/status.ts";
 
@@ -25,6 +27,11 @@ export interface MetricsOptions {
 export interface Metrics extends SyncObserver, Disposable {
   readonly routing: RoutingMetrics;
   readonly snapshots: SnapshotObserver;
+  readonly watch: WatchObserver;
+  /** Begins to measure the event loop, by a timer that keeps no process alive. */
+  start(): void;
+  /** Events could not be followed, for good. */
+  startFailed(): void;
 }
 
 /** As the reference's, so that its dashboards work unchanged. */
@@ -44,13 +51,22 @@ export function createMetrics(registry: Registry, options: MetricsOptions = {}):
   registerSyncSeries(registry, PREFIX, states);
   if (options.indexer !== undefined) registerIndexSeries(registry, PREFIX, options.indexer);
   const routing = registerRoutingSeries(registry, PREFIX);
+  const watch = registerWatchSeries(registry, PREFIX);
   const snapshots = registerSnapshotSeries(registry, PREFIX);
   if (options.processMetrics === true) collectDefaultMetrics({ register: registry });
+  const startFailures = new Counter({
+    name: `${PREFIX}kvcache_sync_start_failures_total`,
+    help: "Starts that failed: the host runs without the events of its engines.",
+    registers: [registry],
+  });
   const eventLoop = registerEventLoopSeries(registry, PREFIX);
   const names = namesOf(registry).filter((name) => !before.has(name));
   return Object.assign(states, {
     routing,
     snapshots,
+    watch,
+    start: () => eventLoop.start(),
+    startFailed: () => startFailures.inc(),
     [Symbol.dispose]: () => {
       eventLoop[Symbol.dispose]();
       for (const name of names) registry.removeSingleMetric(name);

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import type { KubernetesOptions } from "./discovery/kubernetes.ts";
 import type { StaticEndpoint } from "./discovery/static.ts";
 import { ConfigurationError } from "./errors.ts";
 import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
@@ -36,6 +37,8 @@ export interface DaemonOptions {
   readonly endpoints: readonly StaticEndpoint[];
   /** Of the connections to engines. None: neither authentication nor encryption. */
   readonly security?: SecurityOptions;
+  /** Whose pods are followed; absent: no cluster's. */
+  readonly kubernetes?: KubernetesOptions;
   readonly index: SyncPrefixHashTableOptions;
   readonly streams: StreamOptions;
   readonly connections: ConnectionOptions;
@@ -66,6 +69,13 @@ const schema = z.strictObject({
   port: z.number().int().min(0).max(65_535).optional(),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).optional(),
   endpoints: z.array(endpointSchema).max(10_000).optional(),
+  kubernetes: z.boolean().optional(),
+  namespace: text.optional(),
+  labelSelector: text.optional(),
+  kubeconfig: text.optional(),
+  context: text.optional(),
+  enginePort: z.number().int().min(1).max(65_535).optional(),
+  engineReplayPort: z.number().int().min(0).max(65_535).optional(),
   model: text.optional(),
   topic: z.string().max(1_024).optional(),
   ranks: count(1).optional(),
@@ -199,6 +209,7 @@ function withDefaults(values: Values): DaemonOptions {
     logLevel: values.logLevel ?? "info",
     endpoints: (values.endpoints ?? []).map((endpoint) => endpointOf(endpoint, values)),
     ...(security !== undefined && { security }),
+    ...(values.kubernetes === true && { kubernetes: kubernetesOf(values) }),
     index: withoutUndefined({ maxContexts, maxPrefixesPerContext, maxOrphansPerSource, entryTtlMs }),
     streams: withoutUndefined({
       replayTimeoutMs,
@@ -213,6 +224,12 @@ function withDefaults(values: Values): DaemonOptions {
     warmStart: warmStartOf(values),
     dumpEnabled: values.dump ?? true,
   };
+}
+
+function kubernetesOf(values: Values): KubernetesOptions {
+  const { namespace, labelSelector, kubeconfig, context, enginePort: port, engineReplayPort, topic } = values;
+  const replayPort = engineReplayPort === 0 ? null : engineReplayPort;
+  return withoutUndefined({ namespace, labelSelector, kubeconfig, context, port, replayPort, topic });
 }
 
 function warmStartOf({ snapshot, snapshotIntervalMs, peers, restoreTimeoutMs }: Values): WarmStartOptions {

@@ -25,6 +25,9 @@ export interface StoreParts {
   readonly warmStart: (signal: AbortSignal) => Promise<RestoredStreams | null>;
   /** `null`: no snapshots are written. */
   readonly keeper: SnapshotKeeper | null;
+  /** Whether `initKVEventSync()` does anything. */
+  readonly isEnabled: boolean;
+  readonly onStartFailed: (error: Error) => void;
 }
 
 /**
@@ -35,6 +38,7 @@ export class Store implements AsyncDisposable {
   readonly #parts: StoreParts;
   readonly #aborted = new AbortController();
   #isOpen = false;
+  #startError: Error | null = null;
   #starting: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
@@ -69,18 +73,32 @@ export class Store implements AsyncDisposable {
 
   /**
    * Takes over what is to be had of an earlier start or a peer, finds the pods and starts to follow them; resolves when
-   * those of this moment are announced. Rejects with the error of a discovery that cannot start, with KVEventSyncError
-   * `closed`, and with the signal's reason.
+   * those of this moment are announced. A discovery that cannot start takes no host down: it is told as `startError`, to
+   * `onStartFailed` and in the metrics, nothing of it is left, and there is no index to ask. Where sync is not enabled it
+   * does nothing. Rejects with KVEventSyncError `closed`, and with the signal's reason.
    */
   async initKVEventSync(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const { manager, readiness, keeper } = this.#parts;
+    const { manager, readiness, keeper, metrics, isEnabled } = this.#parts;
+    if (!isEnabled || this.#startError !== null) return;
+    metrics.start();
     this.#starting ??= this.#restore(options.signal);
-    await this.#starting;
-    await manager.start(options);
+    try {
+      await this.#starting;
+      await manager.start(options);
+    } catch (error) {
+      if (this.#closing !== null || options.signal?.aborted === true) throw error;
+      await this.#startFailed(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
     if (this.#closing !== null) return;
     this.#isOpen = true;
     readiness.started();
     keeper?.start();
+  }
+
+  /** Why `initKVEventSync()` could not start; `null` where nothing is wrong. */
+  get startError(): Error | null {
+    return this.#startError;
   }
 
   /**
@@ -110,6 +128,17 @@ export class Store implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #startFailed(error: Error): Promise<void> {
+    // Two that wait for the same start hear of one failure.
+    if (this.#startError !== null) return;
+    this.#startError = error;
+    const { manager, readiness, metrics, onStartFailed } = this.#parts;
+    metrics.startFailed();
+    readiness.close();
+    await manager.stop().catch(() => {});
+    onStartFailed(error);
   }
 
   async #restore(signal: AbortSignal | undefined): Promise<void> {

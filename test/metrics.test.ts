@@ -271,7 +271,8 @@ test("the size of the index is what it is at the scrape", async (context) => {
 });
 
 test("a blocked event loop shows as a delay", { timeout: 10_000 }, async (context) => {
-  const { registry } = open(context);
+  const { registry, metrics } = open(context);
+  metrics.start();
   const delay = async () => (await scrape(registry)).get('kvcache_event_loop_delay_seconds{stat="max"}')!;
   while ((await delay()) < 0.03) {
     // After a scrape the first tick of the monitor's timer only starts its measuring.

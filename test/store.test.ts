@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createStore, createTransport, generateCurveKeys } from "../src/container.ts";
+import type { Discovery } from "../src/discovery/discovery.ts";
 import { ConfigurationError } from "../src/errors.ts";
 import type { SyncPrefixHashTable } from "../src/indexer/sync-prefix-hash-table.ts";
 import type { TransportName } from "../src/options.ts";
 import type { Store } from "../src/store.ts";
 import { memory } from "../transports/memory/index.ts";
 import { zmtp } from "../transports/zmtp/index.ts";
+import { deferred } from "./support/deferred.ts";
 import { assertExact, chat, engine, PipelineWatch } from "./support/pipeline.ts";
+import { runModule } from "./support/run-module.ts";
 
 const limit = { timeout: 30_000 };
 
@@ -108,6 +111,72 @@ test("a store that is not started leaves nothing, and one that is closed does no
   await store.close();
   await assert.rejects(store.initKVEventSync(), { code: "closed" });
   assert.ok(!store.isReady);
+});
+
+test("a start that fails takes no host down: it is told, counted and cleaned up", async () => {
+  const cause = new Error("no such cluster");
+  const failures: Error[] = [];
+  const failing: Discovery = {
+    start: () => Promise.reject(cause),
+    async [Symbol.asyncDispose]() {},
+  };
+  await using store = await createStore({
+    endpoints: [{ endpoint: "tcp://127.0.0.1:1", model: "m" }],
+    discoveries: [failing],
+    onStartFailed: (error) => failures.push(error),
+  });
+  await Promise.all([store.initKVEventSync(), store.initKVEventSync()]);
+  await store.initKVEventSync();
+  assert.deepEqual(failures, [cause]);
+  assert.equal(store.startError, cause);
+  assert.equal(store.getSyncPrefixIndexer(), undefined);
+  assert.deepEqual([store.isReady, store.pods()], [false, []]);
+  await assert.rejects(store.whenReady(), { code: "closed" });
+  const counter = await store.registry.getSingleMetric("aibrix_kvcache_sync_start_failures_total")?.get();
+  assert.equal(counter?.values[0]?.value, 1);
+});
+
+test("a start that is given up is the caller's own", async () => {
+  const asked = deferred();
+  const hanging: Discovery = {
+    start: (_listener, { signal } = {}) =>
+      new Promise((_, reject) => {
+        signal?.addEventListener("abort", () => reject(signal.reason));
+        asked.resolve();
+      }),
+    async [Symbol.asyncDispose]() {},
+  };
+  await using store = await createStore({ discoveries: [hanging] });
+  const controller = new AbortController();
+  const started = store.initKVEventSync({ signal: controller.signal });
+  await asked.promise;
+  controller.abort(new Error("enough"));
+  await assert.rejects(started, /enough/);
+  assert.equal(store.startError, null);
+});
+
+test("a store that is off has no index to ask, and costs no timer, socket or watch", limit, async () => {
+  const { stdout, stderr } = await runModule(`
+    const { createStore } = await import("./src/container.ts");
+    const endpoints = [{ endpoint: "tcp://127.0.0.1:1", model: "m" }];
+    const kubernetes = { kubeconfig: "/does/not/exist" };
+    process.stdout.write("");
+    const before = process.getActiveResourcesInfo();
+    const store = await createStore({ endpoints, kubernetes, enabled: false });
+    await store.initKVEventSync();
+    if (store.getSyncPrefixIndexer() !== undefined || store.pods().length > 0) throw new Error("it is on");
+    const off = process.getActiveResourcesInfo();
+    await store.close();
+    const other = await createStore({ endpoints });
+    await other.initKVEventSync();
+    const on = process.getActiveResourcesInfo();
+    await other.close();
+    process.stdout.write(JSON.stringify({ before, off, on }));
+  `);
+  assert.equal(stderr, "");
+  const { before, off, on } = JSON.parse(stdout);
+  assert.deepEqual(off, before);
+  assert.notDeepEqual(on, before, "the count can tell");
 });
 
 for (const [name, made] of [

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { WatchObserver } from "../discovery/kubernetes/observer.ts";
 import type { SnapshotObserver } from "../snapshot/observer.ts";
 import type { SyncObserver } from "../sync/status.ts";
 
@@ -48,6 +49,19 @@ export function snapshotLog(logger: Logger): SnapshotObserver {
     onWritten: (path, size, durationSeconds) =>
       logger.debug({ path, ...size, durationSeconds }, `wrote the snapshot ${path}`),
     onWriteFailed: (path, { message }) => logger.warn({ path }, `cannot write the snapshot ${path}: ${message}`),
+  };
+}
+
+/** Logs what is wrong with the watch of a cluster, and that it is right again. */
+export function watchLog(logger: Logger, now: () => number = Date.now): WatchObserver {
+  const limiter = new Limiter(now);
+  return {
+    onList: (pods) => logger.info({ pods }, `listed ${pods} pods`),
+    onTrouble: (trouble, { message }) => {
+      const suppressed = limiter.admit("kubernetes", trouble);
+      // That changes are no longer known from somewhere on is in the nature of a watch.
+      if (suppressed !== null) logger[trouble === "expired" ? "info" : "warn"]({ trouble, suppressed }, message);
+    },
   };
 }
 

@@ -5,7 +5,8 @@ import { ConfigurationError, KVEventSyncError } from "../errors.ts";
 import { DURATION } from "../options/variables.ts";
 import { type DaemonOptions, environmentSource, fileSource, type OptionSource, resolveOptions } from "../options.ts";
 import { createServer } from "../server/server.ts";
-import { logObserver, snapshotLog } from "./log-observer.ts";
+import type { Store } from "../store.ts";
+import { logObserver, snapshotLog, watchLog } from "./log-observer.ts";
 import { numberFlag } from "./number-flag.ts";
 import { StopSignal } from "./stop-signal.ts";
 
@@ -36,6 +37,13 @@ export function serveCommand(): Command {
       list("--replay-endpoint <url>", "its ROUTER socket: the n-th belongs to the n-th --endpoint (repeatable)"),
     )
     .addOption(list("--model <name>", "the model of all endpoints, or the n-th one's (repeatable)"))
+    .option("--kubernetes", "follow the pods of a cluster that have AIBrix's labels")
+    .option("--namespace <name>", "whose pods; * for all namespaces (default: the kubeconfig's, or the daemon's own)")
+    .option("--label-selector <selector>", "which pods (default: model.aibrix.ai/kv-events-enabled=true)")
+    .option("--kubeconfig <file>", "(default: KUBECONFIG, ~/.kube/config, else the pod's service account)")
+    .option("--context <name>", "of the kubeconfig (default: its current one)")
+    .option("--engine-port <number>", "PUB port of a pod's rank 0 (default: 5557)", numberFlag)
+    .option("--engine-replay-port <number>", "its ROUTER port; 0: engines have none (default: 5558)", numberFlag)
     .option("--ranks <count>", "data-parallel ranks of each endpoint, on the ports that follow", numberFlag)
     .option("--topic <prefix>", "subscribe to topics that begin so (default: all)")
     .option("--block-size <tokens>", "tokens per block where engines do not say", numberFlag)
@@ -107,7 +115,7 @@ function unpaired(flag: string, count: number, endpoints: number): Configuration
 async function serve(options: DaemonOptions): Promise<void> {
   // On standard error, so that standard output stays free for who pipes.
   const logger = pino({ name: "kv-event-sync", level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
-  const { transport, security, connections, endpoints, index, streams, warmStart } = options;
+  const { transport, security, connections, endpoints, kubernetes, index, streams, warmStart } = options;
   const observers = [logObserver(logger)];
   using stop = new StopSignal();
   await using store = await createStore({
@@ -115,6 +123,8 @@ async function serve(options: DaemonOptions): Promise<void> {
     ...(security !== undefined && { security }),
     connections,
     endpoints,
+    ...(kubernetes !== undefined && { kubernetes }),
+    watchObserver: watchLog(logger),
     index,
     streams,
     warmStart,
@@ -140,11 +150,23 @@ async function serve(options: DaemonOptions): Promise<void> {
     );
   });
   try {
-    await store.initKVEventSync();
-    logger.info({ url, transport, pods: store.pods().length }, `listening on ${url}`);
+    // Before it is done, too: the pods of a cluster that does not answer are waited for.
+    logger.info({ url, transport }, `listening on ${url}`);
+    await follow(store, stop.signal);
+    if (!stop.signal.aborted) logger.info({ pods: store.pods().length }, "the pods of this moment are followed");
     await stop.stopped;
     logger.info("stopping");
   } finally {
     await server.close();
   }
+}
+
+/** Starts, unless the signal comes first. */
+async function follow(store: Store, signal: AbortSignal): Promise<void> {
+  try {
+    await store.initKVEventSync({ signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  if (store.startError !== null) throw store.startError;
 }

@@ -9,20 +9,18 @@ const INTERRUPTED = 130;
  */
 export class StopSignal implements Disposable {
   readonly stopped: Promise<void>;
+  /** Aborts then. */
+  readonly signal: AbortSignal;
   readonly #onSignal: () => void;
   readonly #timer: NodeJS.Timeout | undefined;
 
   constructor(seconds?: number) {
-    let isStopped = false;
-    let stop!: () => void;
-    this.stopped = new Promise((resolve) => {
-      stop = () => {
-        isStopped = true;
-        resolve();
-      };
-    });
+    const controller = new AbortController();
+    const stop = (): void => controller.abort();
+    this.signal = controller.signal;
+    this.stopped = new Promise((resolve) => controller.signal.addEventListener("abort", () => resolve()));
     this.#onSignal = () => {
-      if (isStopped) process.exit(INTERRUPTED);
+      if (controller.signal.aborted) process.exit(INTERRUPTED);
       stop();
     };
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);

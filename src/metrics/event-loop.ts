@@ -5,11 +5,13 @@ import { pulledGauge, type Sample } from "./pulled.ts";
 const RESOLUTION_MS = 10;
 const NANOSECONDS = 1e9;
 
-/**
- * How late timers came since the last scrape. Disposing stops the monitor, which is a timer of its own (it keeps no
- * process alive).
- */
-export function registerEventLoopSeries(registry: Registry, prefix: string): Disposable {
+/** Measures from `start()` on, by a timer that keeps no process alive, until it is disposed. */
+export interface EventLoopMeter extends Disposable {
+  start(): void;
+}
+
+/** How late timers came since the last scrape. */
+export function registerEventLoopSeries(registry: Registry, prefix: string): EventLoopMeter {
   const monitor = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   pulledGauge(registry, {
     name: `${prefix}kvcache_event_loop_delay_seconds`,
@@ -21,8 +23,10 @@ export function registerEventLoopSeries(registry: Registry, prefix: string): Dis
       return samples;
     },
   });
-  monitor.enable();
   return {
+    start: () => {
+      monitor.enable();
+    },
     [Symbol.dispose]: () => {
       monitor.disable();
     },

@@ -13,10 +13,15 @@ const TEXT: Reader = { form: "text", read: (value) => value };
 const NUMBER: Reader = { form: "a number", read: numberOf };
 /** As Go writes it. */
 export const DURATION: Reader = { form: "a duration such as 500ms, 5s or 1m30s", read: durationMs };
-const SWITCH: Reader = {
-  form: "on or off",
-  read: (value) => (value === "on" ? true : value === "off" ? false : undefined),
-};
+const SWITCH: Reader = { form: "on or off, true or false", read: (value) => SWITCHES.get(value.toLowerCase()) };
+const SWITCHES: ReadonlyMap<string, boolean> = new Map([
+  ["on", true],
+  ["true", true],
+  ["1", true],
+  ["off", false],
+  ["false", false],
+  ["0", false],
+]);
 const URLS: Reader = {
   form: "URLs with commas between",
   read: (value) =>
@@ -46,6 +51,13 @@ export const VARIABLES: Readonly<Record<string, Variable>> = {
   KV_TRANSPORT: { option: "transport", ...TEXT },
   KV_HOST: { option: "host", ...TEXT },
   KV_PORT: { option: "port", ...NUMBER },
+  KV_KUBERNETES: { option: "kubernetes", ...SWITCH },
+  KV_NAMESPACE: { option: "namespace", ...TEXT },
+  KV_LABEL_SELECTOR: { option: "labelSelector", ...TEXT },
+  KV_KUBECONFIG: { option: "kubeconfig", ...TEXT },
+  KV_CONTEXT: { option: "context", ...TEXT },
+  KV_ENGINE_PORT: { option: "enginePort", ...NUMBER },
+  KV_ENGINE_REPLAY_PORT: { option: "engineReplayPort", ...NUMBER },
   KV_MODEL: { option: "model", ...TEXT },
   KV_LOG_LEVEL: { option: "logLevel", ...TEXT },
   KV_SNAPSHOT: { option: "snapshot", ...TEXT },

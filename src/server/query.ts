@@ -33,16 +33,18 @@ export interface QueryResponse {
 /** Asks the index. Throws HttpError 404 for a model that no known instance of the group serves. */
 export function answerQuery(request: QueryRequest, indexer: PrefixIndexer, directory: PodDirectory): QueryResponse {
   const { tokens, model, routingGroup, lora, cacheSalt, extraKeys } = request;
-  const pods = new Map<string, PodInfo>();
+  const known = new Map<string, PodInfo>();
   for (const info of directory.pods()) {
-    if (info.pod.modelName === model && info.pod.routingGroup === routingGroup) pods.set(info.pod.key, info);
+    if (info.pod.modelName === model && info.pod.routingGroup === routingGroup) known.set(info.pod.key, info);
   }
-  if (pods.size === 0) {
+  if (known.size === 0) {
     throw new HttpError(
       404,
       `model_name is ${JSON.stringify(model)}: no instance of routing_group "${routingGroup}" serves it`,
     );
   }
+  // Nobody can be sent to the others now.
+  const pods = new Map([...known].filter(([, { pod }]) => pod.isRoutable ?? true));
   const identity = { ...(cacheSalt !== null && { cacheSalt }), ...(extraKeys !== null && { extraKeys }) };
   const matches = indexer.matchPrefix(model, lora, tokens, new Set(pods.keys()), identity);
   const instances = matches.map((match): [string, InstanceScore] => [match.pod, scoreOf(match, pods.get(match.pod))]);

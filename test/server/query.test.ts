@@ -28,6 +28,16 @@ test("a query is answered in tokens, by instance, rank and tier", async () => {
   });
 });
 
+test("a pod that is not ready, or ends, is not offered, though it holds the prompt", async () => {
+  await using bench = await serverBench();
+  bench.pods.push(podInfo("a", { isRoutable: false }), podInfo("b"));
+  bench.indexer.processBlockStored(source, stored([1n, 2n], QUERY.token_ids));
+  bench.indexer.processBlockStored({ ...source, pod: "b" }, stored([9n], [1, 2]));
+  assert.deepEqual(Object.keys((await bench.post("/query", QUERY)).body.instances), ["b"]);
+  bench.pods[1] = podInfo("b", { isRoutable: false });
+  assert.deepEqual((await bench.post("/query", QUERY)).body.instances, {}, "the model is known all the same");
+});
+
 test("frequencies count the instances with a block on the GPU, once each, whatever their block size", async () => {
   await using bench = await serverBench();
   bench.pods.push(podInfo("a"), podInfo("b"), podInfo("c"));

@@ -17,3 +17,15 @@ export interface WatchObserver {
   onList?(pods: number): void;
   onTrouble?(trouble: WatchTrouble, error: Error): void;
 }
+
+/** One observer that passes everything on to all of these, in order. */
+export function observeAllWatches(observers: readonly WatchObserver[]): WatchObserver {
+  return {
+    onList: (pods) => {
+      for (const each of observers) each.onList?.(pods);
+    },
+    onTrouble: (trouble, error) => {
+      for (const each of observers) each.onTrouble?.(trouble, error);
+    },
+  };
+}
