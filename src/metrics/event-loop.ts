@@ -12,12 +12,13 @@ export interface EventLoopMeter extends Disposable {
 
 /** How late timers came since the last scrape. */
 export function registerEventLoopSeries(registry: Registry, prefix: string): EventLoopMeter {
-  const monitor = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  let monitor: IntervalHistogram | null = null;
   pulledGauge(registry, {
     name: `${prefix}kvcache_event_loop_delay_seconds`,
     help: "How late the event loop ran its timers since the last scrape.",
     labelNames: ["stat"],
     read: () => {
+      if (monitor === null) return [];
       const samples = delays(monitor);
       monitor.reset();
       return samples;
@@ -25,10 +26,12 @@ export function registerEventLoopSeries(registry: Registry, prefix: string): Eve
   });
   return {
     start: () => {
+      if (monitor !== null) return;
+      monitor = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
       monitor.enable();
     },
     [Symbol.dispose]: () => {
-      monitor.disable();
+      monitor?.disable();
     },
   };
 }
