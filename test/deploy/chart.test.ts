@@ -4,9 +4,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { serveCommand } from "../../src/cli/serve.ts";
+import { serveCommand, serveOptions } from "../../src/cli/serve.ts";
 import { VARIABLES } from "../../src/options/variables.ts";
-import { fileSource, resolveOptions } from "../../src/options.ts";
+import { environmentSource, fileSource, resolveOptions } from "../../src/options.ts";
 import { createApp } from "../../src/server/app.ts";
 import { HELM, root, toolTest } from "../support/tools.ts";
 import { chart, lint, type Manifest, only, type Release, render, VALUES } from "./support/chart.ts";
@@ -160,20 +160,45 @@ toolTest([HELM], "chart: probes ask what the daemon answers, on the port that it
   assert.equal(monitor.metadata.labels["release"], "prometheus");
 });
 
+/** Throws at a flag that serve has not, or a value that it does not take. */
+function flagsOf([, ...flags]: readonly string[]): Parameters<typeof serveOptions>[0] {
+  const command = serveCommand()
+    .exitOverride()
+    .action(() => {});
+  return command.parse(flags, { from: "user" }).opts();
+}
+
+const optionsOf = (args: readonly string[]) => serveOptions(flagsOf(args), environmentSource({}));
+
 toolTest([HELM], "chart: every flag and variable is one of serve", ([helm]) => {
   for (const release of SETS) {
     const { args, env } = container(render(helm!, release));
     const [node, ...variables] = env as readonly { readonly name: string; readonly value: string }[];
     assert.match(`${node!.name} ${node!.value}`, /^NODE_OPTIONS --max-old-space-size=\d+$/);
-    const [command, ...flags] = args as readonly string[];
-    assert.equal(command, "serve");
-    // Throws at a flag that there is none of, or a value that it does not take.
-    serveCommand()
-      .exitOverride()
-      .action(() => {})
-      .parse(flags, { from: "user" });
+    assert.equal(args[0], "serve");
+    flagsOf(args);
     for (const { name } of variables) assert.ok(name in VARIABLES, name);
   }
+});
+
+toolTest([HELM], "chart: the daemon watches where its role is, by the labels and ports of the values", ([helm]) => {
+  for (const [values, namespace, replayPort] of [
+    [undefined, "serving", 5558],
+    ["other-namespace", "engines", 5657],
+    ["all-namespaces", "*", 5558],
+  ] as const) {
+    const { args } = container(render(helm!, values === undefined ? {} : { values }));
+    assert.deepEqual(optionsOf(args).kubernetes, {
+      namespace,
+      labelSelector: "model.aibrix.ai/kv-events-enabled=true",
+      port: 5557,
+      replayPort,
+    });
+  }
+  const without = container(render(helm!, { set: ["engines.replayPort=0"] }));
+  assert.equal(optionsOf(without.args).kubernetes?.replayPort, null);
+  const { args } = container(render(helm!, { set: ["discovery.enabled=false"] }));
+  assert.equal(optionsOf(args).kubernetes, undefined);
 });
 
 toolTest(

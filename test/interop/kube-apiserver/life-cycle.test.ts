@@ -153,9 +153,13 @@ clusterTest(
       await pods.run(name, `10.0.3.${at}`);
     }
     const log = new PodLog();
-    await using discovery = kubernetesPods(await asChart(cluster));
+    const troubles: string[] = [];
+    const observer = { onTrouble: (trouble: string) => troubles.push(trouble) };
+    await using discovery = kubernetesPods({ ...(await asChart(cluster)), observer });
     await discovery.start(log);
     assert.equal(log.pods.size, 3);
+    // Of no concern here, and yet a version that the watch does not hear of.
+    await new Pods(server.admin, "default").create(`beside-${namespace}`);
     await server.restart();
     await pods.remove("a");
     await pods.run("b", "10.0.3.9", { restarts: 1 });
@@ -168,6 +172,7 @@ clusterTest(
       `${namespace}/d tcp://10.0.3.4:5557`,
     ];
     await until("what is there now", ends, (found) => found.join() === wanted.join());
+    assert.ok(troubles.includes("expired"), troubles.join());
   },
 );
 
