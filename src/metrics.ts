@@ -4,6 +4,7 @@ import type { PrefixIndexer } from "./indexer/indexer.ts";
 import { registerEventLoopSeries } from "./metrics/event-loop.ts";
 import { registerIndexSeries } from "./metrics/index-series.ts";
 import { PodStates } from "./metrics/pod-state.ts";
+import { type RequestMetrics, registerRequestSeries } from "./metrics/request-series.ts";
 import { type RoutingMetrics, registerRoutingSeries } from "./metrics/routing.ts";
 import { registerSnapshotSeries } from "./metrics/snapshot-series.ts";
 import { registerSyncSeries } from "./metrics/sync-series.ts";
@@ -11,6 +12,7 @@ import { registerWatchSeries } from "./metrics/watch-series.ts";
 import type { SnapshotObserver } from "./snapshot/observer.ts";
 import type { SyncObserver } from "./sync/status.ts";
 
+export type { RequestMetrics, RequestOutcome } from "./metrics/request-series.ts";
 export type { RoutingMetrics, RoutingSelection, RoutingSubject } from "./metrics/routing.ts";
 
 export interface MetricsOptions {
@@ -26,6 +28,7 @@ export interface MetricsOptions {
  */
 export interface Metrics extends SyncObserver, Disposable {
   readonly routing: RoutingMetrics;
+  readonly requests: RequestMetrics;
   readonly snapshots: SnapshotObserver;
   readonly watch: WatchObserver;
   /** Begins to measure the event loop, by a timer that keeps no process alive. */
@@ -51,6 +54,7 @@ export function createMetrics(registry: Registry, options: MetricsOptions = {}):
   registerSyncSeries(registry, PREFIX, states);
   if (options.indexer !== undefined) registerIndexSeries(registry, PREFIX, options.indexer);
   const routing = registerRoutingSeries(registry, PREFIX);
+  const requests = registerRequestSeries(registry, PREFIX);
   const watch = registerWatchSeries(registry, PREFIX);
   const snapshots = registerSnapshotSeries(registry, PREFIX);
   if (options.processMetrics === true) collectDefaultMetrics({ register: registry });
@@ -63,6 +67,7 @@ export function createMetrics(registry: Registry, options: MetricsOptions = {}):
   const names = namesOf(registry).filter((name) => !before.has(name));
   return Object.assign(states, {
     routing,
+    requests,
     snapshots,
     watch,
     start: () => eventLoop.start(),

@@ -56,6 +56,11 @@ export class Store implements AsyncDisposable {
     return this.#parts.registry;
   }
 
+  /** Where others record what they do: answer requests, route them. */
+  get metrics(): Pick<Metrics, "requests" | "routing"> {
+    return this.#parts.metrics;
+  }
+
   /** The index in any state, for who lives as long as the store; others ask `getSyncPrefixIndexer`. */
   get indexer(): PrefixIndexer {
     return this.#parts.indexer;

@@ -137,6 +137,7 @@ async function serve(options: DaemonOptions): Promise<void> {
     indexer: store.indexer,
     registered: store.registered,
     registry: store.registry,
+    requests: store.metrics.requests,
     isReady: () => store.isReady,
     ...(options.dumpEnabled && { dump: () => store.dump() }),
     onError: (error) => logger.error({ err: error }, "request failed"),

@@ -1,10 +1,12 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { Context } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Registry } from "prom-client";
+import { systemClock } from "../clock.ts";
 import type { Registration, Unregistration } from "../discovery/registered.ts";
 import { KVEventSyncError } from "../errors.ts";
 import type { PrefixIndexer } from "../indexer/indexer.ts";
+import type { RequestMetrics } from "../metrics.ts";
 import type { PodDirectory } from "../sync/status.ts";
 import { readQuery, readRegistration, readUnregistration } from "./bodies.ts";
 import { Dumps } from "./dump.ts";
@@ -26,6 +28,8 @@ export interface ServerParts {
   /** Default none: `/register` and `/unregister` answer 503. */
   readonly registered?: PodRegistry;
   readonly registry: Registry;
+  /** Hears of each answer; a path that is none of ours counts as `other`. Default nobody. */
+  readonly requests?: RequestMetrics;
   readonly isReady: () => boolean;
   /** The lines of a dump; whoever has them knows the seed of the hashes. Default none: `/dump` answers 503. */
   readonly dump?: () => AsyncIterable<string>;
@@ -53,7 +57,8 @@ const METHODS: Readonly<Record<string, string>> = {
 /** The API without a socket: `app.request(…)` answers. */
 export function createApp(parts: ServerParts): OpenAPIHono {
   const app = new OpenAPIHono();
-  const { dump, onError = () => {} } = parts;
+  const { dump, requests, onError = () => {} } = parts;
+  if (requests !== undefined) app.use(recorder(requests));
   const dumps = dump === undefined ? null : new Dumps({ lines: dump, onError });
   const limit = bodyLimit({
     maxSize: MAX_BODY_BYTES,
@@ -99,6 +104,17 @@ export function createApp(parts: ServerParts): OpenAPIHono {
   app.notFound((c) => refuse(c, notFound(c)));
   app.onError((error, c) => refuse(c, toHttpError(error, parts)));
   return app;
+}
+
+function recorder(requests: RequestMetrics): MiddlewareHandler {
+  return async (c, next) => {
+    const startedMs = systemClock.now();
+    await next();
+    const { status } = c.res;
+    const outcome = status < 400 ? "success" : status < 500 ? "client_error" : "server_error";
+    const endpoint = Object.hasOwn(METHODS, c.req.path) ? c.req.path : "other";
+    requests.answered(endpoint, outcome, (systemClock.now() - startedMs) / 1_000);
+  };
 }
 
 function registryOf({ registered }: ServerParts): PodRegistry {

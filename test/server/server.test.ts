@@ -4,6 +4,7 @@ import type { EventEmitter } from "node:events";
 import { test } from "node:test";
 import { Gauge, Registry } from "prom-client";
 import { TransportError } from "../../src/errors.ts";
+import type { RequestMetrics } from "../../src/metrics.ts";
 import { createApp, createServer } from "../../src/server/server.ts";
 import { assertDescribed } from "./described.ts";
 import { podInfo, serverBench, stored } from "./support.ts";
@@ -32,6 +33,32 @@ test("metrics are those of the registry, in Prometheus' format", async () => {
   const { body, headers } = await bench.send("/metrics", {});
   assert.match(body, /^answer 42$/m);
   assert.match(headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+});
+
+test("each answer is recorded by its endpoint and outcome, whatever path was asked for", async () => {
+  const answers: [string, string][] = [];
+  const requests: RequestMetrics = {
+    answered: (endpoint, outcome, seconds) => {
+      assert.ok(seconds >= 0);
+      answers.push([endpoint, outcome]);
+    },
+  };
+  const directory = {
+    pods: () => {
+      throw new Error("ours");
+    },
+  };
+  await using bench = await serverBench({ requests, directory });
+  await bench.send("/livez", {});
+  await bench.post("/query", "no object");
+  await bench.send("/workers", {});
+  await bench.send("/made-up?query", {});
+  assert.deepEqual(answers, [
+    ["/livez", "success"],
+    ["/query", "client_error"],
+    ["/workers", "server_error"],
+    ["other", "client_error"],
+  ]);
 });
 
 test("the API describes itself, every path and every body of it", async () => {
