@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { type KubernetesOptions, kubernetesPods } from "../../../src/discovery/kubernetes.ts";
+import { SimulatedPod } from "../../../src/simulator/index.ts";
+import { zmtp } from "../../../transports/zmtp/index.ts";
 import { only, type Release, render } from "../../deploy/support/chart.ts";
 import { ELIGIBLE, PodLog } from "../../discovery/kubernetes/pods.ts";
+import { Daemon } from "../support/daemon.ts";
 import { until } from "../support/until.ts";
 import { Pods } from "./pods.ts";
 import { type Cluster, clusterTest, install } from "./support.ts";
@@ -197,5 +200,42 @@ clusterTest(
     await heard(log, 1);
     assert.deepEqual([...new Set(heardOf)], ["listed", "idle"]);
     assert.equal(heardOf.filter((each) => each === "listed").length, 1);
+  },
+);
+
+clusterTest(
+  "life cycle: the daemon, as the chart starts it, answers for an engine's blocks until its pod is gone",
+  async (cluster) => {
+    const { server, helm, namespace } = cluster;
+    const { kubeconfig } = await asChart(cluster);
+    const [, ...flags] = only(render(helm, { namespace, set: ["warmStart.fromReplicas=false"] }), "Deployment")["spec"]
+      .template.spec.containers[0].args as readonly string[];
+    const own = flags.filter((flag) => !/^--(host|port)=/.test(flag));
+    await using daemon = await Daemon.start([...own, `--kubeconfig=${kubeconfig}`]);
+
+    const any = "tcp://127.0.0.1:0";
+    const endpoints = [{ endpoint: any, replayEndpoint: any }];
+    await using engine = new SimulatedPod({ key: "engine", modelName: "interop", endpoints, transport: zmtp() });
+    await engine.start();
+    const [port, replayPort] = [engine.ranks[0]!.endpoint, engine.ranks[0]!.replayEndpoint!].map(
+      (end) => end.split(":").at(-1)!,
+    );
+    const pods = new Pods(server.admin, namespace);
+    await pods.create("engine", {
+      labels: { ...ELIGIBLE, "model.aibrix.ai/name": "interop" },
+      annotations: { "kv-event-sync.io/port": port!, "kv-event-sync.io/replay-port": replayPort! },
+    });
+    await pods.run("engine", "127.0.0.1");
+
+    const key = `${namespace}/engine`;
+    const tokens = Array.from({ length: 64 }, (_, at) => at);
+    const streams = () => daemon.streams(key);
+    await until("its stream", streams, (all) => all.length === 1 && all[0]!.status === "live");
+    engine.request({ tokens });
+    const held = async () => (await daemon.query({ tokens, adapter: null, salt: null })).get(key)?.get(0) ?? 0;
+    await until("its blocks are known", held, (count) => count === 64);
+    await pods.remove("engine");
+    await until("it is gone", streams, (all) => all.length === 0);
+    await assert.rejects(held, /404 .*no instance of routing_group/);
   },
 );
