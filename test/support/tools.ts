@@ -51,6 +51,8 @@ export const KUBE_APISERVER: GoTool = {
 /** Of the system. */
 export const ETCD: Tool = { name: "etcd", variable: "ETCD", remedy: "apt-get install etcd-server" };
 
+export const KUBECTL: Tool = { name: "kubectl", variable: "KUBECTL", remedy: "apt-get install kubernetes-client" };
+
 function versionFlags(version: string): string {
   const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version)!;
   const values = { gitVersion: version, gitMajor: major, gitMinor: minor };
