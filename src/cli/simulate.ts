@@ -2,14 +2,26 @@ import { Command } from "commander";
 import { createTransport } from "../container.ts";
 import { ConfigurationError } from "../errors.ts";
 import { defaultTransport, type TransportName } from "../options.ts";
-import { type Simulation, type SimulationOptions, startSimulation, type WorkloadOptions } from "../simulator/index.ts";
+import {
+  type EngineServers,
+  type ServingModelOptions,
+  type Simulation,
+  type SimulationOptions,
+  startEngineServers,
+  startSimulation,
+  type WorkloadOptions,
+} from "../simulator/index.ts";
 import { numberFlag } from "./number-flag.ts";
 import { StopSignal } from "./stop-signal.ts";
 import { formatTable } from "./table.ts";
 
 type WorkloadFlags = Omit<WorkloadOptions, "seed">;
 
-interface Flags extends Omit<SimulationOptions, "transport" | "workload" | "clock">, WorkloadFlags {
+interface Flags
+  extends Omit<SimulationOptions, "transport" | "workload" | "clock">,
+    WorkloadFlags,
+    Omit<ServingModelOptions, "maxWaiting"> {
+  readonly httpPort?: number;
   readonly transport?: TransportName;
   readonly seconds?: number;
   readonly truth?: boolean;
@@ -33,7 +45,19 @@ export function simulateCommand(): Command {
     .option("--block-size <tokens>", "tokens per block (default: 16)", numberFlag)
     .option("--capacity-blocks <count>", "blocks on the GPU, of each rank (default: 1024)", numberFlag)
     .option("--cpu-capacity-blocks <count>", "blocks in the CPU tier, of each rank (default: 0)", numberFlag)
-    .option("--requests-per-second <rate>", "over all engines (default: 10)", numberFlag)
+    .option(
+      "--requests-per-second <rate>",
+      "over all engines, straight into their caches (default: 10; with --http-port 0)",
+      numberFlag,
+    )
+    .option(
+      "--http-port <number>",
+      "speak OpenAI's API, as vLLM does: of the first engine, the others follow; 0 takes free ones (default: none)",
+      numberFlag,
+    )
+    .option("--prefill-tokens-per-second <rate>", "of the prompts over HTTP (default: 10000)", numberFlag)
+    .option("--decode-tokens-per-second <rate>", "of each answer over HTTP (default: 50)", numberFlag)
+    .option("--max-running <count>", "requests over HTTP at a time, of each rank (default: 256)", numberFlag)
     .option("--encoding <form>", "of the events: array or map (default: map)")
     .option("--replay-framing <form>", "legacy, or topic as vLLM since 0.26 (default: topic)")
     .option("--topic <text>", "first frame of every message (default: empty)")
@@ -58,12 +82,27 @@ async function simulate(flags: Flags): Promise<void> {
   const isPiped = json || !process.stdout.isTTY;
   const transport = await createTransport(name);
   using stop = new StopSignal(seconds);
-  await using simulation = await startSimulation({ ...options, workload: workloadOf(flags), transport });
-  process.stdout.write(isPiped ? endpointLines(simulation) : endpointTable(simulation));
+  const { httpPort, requestsPerSecond = httpPort === undefined ? 10 : 0 } = flags;
+  await using simulation = await startSimulation({
+    ...options,
+    requestsPerSecond,
+    workload: workloadOf(flags),
+    transport,
+  });
+  await using http = httpPort === undefined ? null : await startHttp(simulation, flags, httpPort);
+  const urls = new Map((http?.servers ?? []).map(({ pod, url }) => [pod.key, url]));
+  process.stdout.write(isPiped ? endpointLines(simulation, urls) : endpointTable(simulation, urls));
   await stop.stopped;
   if (truth) for (const line of truthLines(simulation)) process.stdout.write(line);
   const { counters } = simulation;
   process.stdout.write(isPiped ? `${JSON.stringify({ counters })}\n` : `${summary(simulation)}\n`);
+}
+
+function startHttp({ pods }: Simulation, flags: Flags, port: number): Promise<EngineServers> {
+  const { host, prefillTokensPerSecond, decodeTokensPerSecond, maxRunning } = flags;
+  const rates = { host, prefillTokensPerSecond, decodeTokensPerSecond, maxRunning };
+  const given = Object.fromEntries(Object.entries(rates).filter(([, value]) => value !== undefined));
+  return startEngineServers({ pods, port, ...given });
 }
 
 function workloadOf(flags: WorkloadFlags): WorkloadFlags {
@@ -84,17 +123,23 @@ function checkChoices({ encoding, replayFraming, seconds }: Flags): void {
   }
 }
 
-function endpointLines({ pods }: Simulation): string {
-  return pods
-    .flatMap((pod) => pod.ranks.map((rank) => `${JSON.stringify({ pod: pod.key, model: pod.modelName, ...rank })}\n`))
-    .join("");
+function endpointLines({ pods }: Simulation, urls: ReadonlyMap<string, string>): string {
+  const lines = pods.flatMap(({ key, modelName: model, ranks }) => {
+    const url = urls.get(key);
+    return ranks.map((rank) => ({ pod: key, model, ...rank, ...(url !== undefined && { url }) }));
+  });
+  return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
 }
 
-function endpointTable({ pods }: Simulation): string {
-  const rows = pods.flatMap((pod) =>
-    pod.ranks.map(({ rank, endpoint, replayEndpoint = "-" }) => [pod.key, String(rank), endpoint, replayEndpoint]),
+function endpointTable({ pods }: Simulation, urls: ReadonlyMap<string, string>): string {
+  const withUrl = (url: string): string[] => (urls.size === 0 ? [] : [url]);
+  const rows = pods.flatMap(({ key, ranks }) =>
+    ranks.map(({ rank, endpoint, replayEndpoint = "-" }) => [
+      ...[key, String(rank), endpoint, replayEndpoint],
+      ...withUrl(urls.get(key) ?? "-"),
+    ]),
   );
-  return formatTable([["ENGINE", "RANK", "EVENTS", "REPLAY"], ...rows]);
+  return formatTable([["ENGINE", "RANK", "EVENTS", "REPLAY", ...withUrl("HTTP")], ...rows]);
 }
 
 /** One line for each block: whose it is, and all tokens up to its end. */

@@ -3,6 +3,11 @@ import type { BlockHash, BlockRemoved, BlockStored, KVEvent } from "../events/ev
 import { type Block, type BlockIdentity, blockHash, extraKeysOf, prefixTokens } from "./block.ts";
 import { BlockTier } from "./block-tier.ts";
 
+/** As vLLM. */
+export const DEFAULT_BLOCK_SIZE = 16;
+/** A small engine, so that a demo shows evictions. */
+export const DEFAULT_CAPACITY_BLOCKS = 4_096;
+
 export interface EngineOptions {
   /** Tokens per block. Default 16, as vLLM. */
   readonly blockSize?: number;
@@ -64,8 +69,8 @@ export class SimulatedEngine {
 
   /** @throws ConfigurationError `invalid-option` for a size or capacity that is no positive integer. */
   constructor(options: EngineOptions = {}) {
-    this.blockSize = checkedInteger("blockSize", options.blockSize ?? 16, 1);
-    this.capacityBlocks = checkedInteger("capacityBlocks", options.capacityBlocks ?? 4096, 1);
+    this.blockSize = checkedInteger("blockSize", options.blockSize ?? DEFAULT_BLOCK_SIZE, 1);
+    this.capacityBlocks = checkedInteger("capacityBlocks", options.capacityBlocks ?? DEFAULT_CAPACITY_BLOCKS, 1);
     this.cpuCapacityBlocks = checkedInteger("cpuCapacityBlocks", options.cpuCapacityBlocks ?? 0, 0);
     this.#hashSeed = options.hashSeed ?? 0;
     this.#gpu = new BlockTier(this.capacityBlocks);

@@ -20,10 +20,24 @@ export {
   type PooledBlock,
   SimulatedEngine,
 } from "./engine.ts";
+export {
+  type EngineServer,
+  type EngineServers,
+  type EngineServersOptions,
+  startEngineServers,
+} from "./openai/server.ts";
 export { endpointsOf, type PortScheme } from "./ports.ts";
 export { type EventPublisher, type EventPublisherOptions, startPublisher } from "./publisher.ts";
 export { deriveSeed, type Random, randomInteger, seededRandom } from "./random.ts";
 export type { ReplayFraming, ReplayOverflow } from "./replay-service.ts";
+export {
+  type Generation,
+  type GenerationRequest,
+  type RankLoad,
+  ServingEngine,
+  type ServingEngineOptions,
+  type ServingObserver,
+} from "./serving-engine.ts";
 export { type ServedRequest, type ServingEvent, ServingModel, type ServingModelOptions } from "./serving-model.ts";
 export {
   type PodResult,

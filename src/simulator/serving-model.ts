@@ -127,6 +127,17 @@ export class ServingModel<Request extends ServedRequest> {
     return Math.min(request.outputTokens, 1 + Math.floor(more + 1e-6));
   }
 
+  /** When a request gets its next token, or anything else happens; `Infinity` where nothing will. */
+  nextTokenMs(nowMs: number): number {
+    let next = this.nextEventMs;
+    for (const [request, { firstTokenMs }] of this.#running) {
+      const out = this.tokensOut(request, nowMs);
+      if (out === 0 || out >= request.outputTokens) continue;
+      next = Math.min(next, firstTokenMs + (out / this.#options.decodeTokensPerSecond) * 1_000);
+    }
+    return next;
+  }
+
   /** Requests in the batch, in the order of their starts. */
   runningRequests(): IterableIterator<Request> {
     return this.#running.keys();

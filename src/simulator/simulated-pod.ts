@@ -1,5 +1,12 @@
 import { ConfigurationError, KVEventSyncError } from "../errors.ts";
-import { type EngineOptions, type EngineRequest, type PooledBlock, SimulatedEngine } from "./engine.ts";
+import {
+  DEFAULT_BLOCK_SIZE,
+  DEFAULT_CAPACITY_BLOCKS,
+  type EngineOptions,
+  type EngineRequest,
+  type PooledBlock,
+  SimulatedEngine,
+} from "./engine.ts";
 import { type EventPublisher, type EventPublisherOptions, startPublisher } from "./publisher.ts";
 import { deriveSeed } from "./random.ts";
 
@@ -68,6 +75,16 @@ export class SimulatedPod implements AsyncDisposable {
   /** Where its ranks publish; once it has started, what can be connected to: no wildcard, no port 0. */
   get ranks(): readonly SimulatedRankEndpoint[] {
     return this.#endpoints;
+  }
+
+  /** Tokens per block. */
+  get blockSize(): number {
+    return this.#options.blockSize ?? DEFAULT_BLOCK_SIZE;
+  }
+
+  /** Of each rank, on the GPU. */
+  get capacityBlocks(): number {
+    return this.#options.capacityBlocks ?? DEFAULT_CAPACITY_BLOCKS;
   }
 
   get isRunning(): boolean {

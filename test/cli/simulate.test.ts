@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import OpenAI from "openai";
 import { createStore } from "../../src/container.ts";
 import { PipelineWatch } from "../support/pipeline.ts";
 import { run } from "./support.ts";
@@ -65,6 +66,33 @@ test("the workload's flags shape what is asked", limit, async (context) => {
   assert.ok(blocks[0]!.tokens.length === 16 && blocks[0]!.tokens.every((token) => token < 2));
 });
 
+test("engines that speak HTTP publish what they serve", limit, async (context) => {
+  const rates = ["--prefill-tokens-per-second", "1e9", "--decode-tokens-per-second", "1e9", "--max-running", "2"];
+  const flags = ["--engines", "2", "--port", "0", "--http-port", "0", "--model", "m", "--block-size", "4", ...rates];
+  const simulation = run(context, ["simulate", ...flags]);
+  const engines = [await simulation.line(), await simulation.line()].map((line) => JSON.parse(line));
+  const watch = new PipelineWatch();
+  const endpoints = engines.map(({ pod: name, endpoint, replayEndpoint, model }) => ({
+    ...{ name, endpoint, replayEndpoint, model },
+  }));
+  await using store = await createStore({ transport: "zmtp", endpoints, observers: [watch] });
+  await store.initKVEventSync();
+  const client = new OpenAI({ apiKey: "none", baseURL: `${engines[1].url}/v1` });
+  const { usage } = await client.completions.create({ model: "m", prompt: "twelve bytes", max_tokens: 4 });
+  assert.equal(usage?.total_tokens, 16);
+  await watch.until(() => store.pods().some(({ streams }) => streams[0]?.lastSequence === 1));
+  const tokens = Uint32Array.from(Buffer.from("twelve bytes"));
+  const matches = store.indexer.matchPrefix("m", -1, tokens, new Set(engines.map(({ pod }) => pod)));
+  assert.deepEqual(
+    matches.map(({ pod, matchedTokens }) => [pod, matchedTokens]),
+    [[engines[1].pod, 12]],
+  );
+  simulation.child.kill("SIGTERM");
+  const { code, lines } = await simulation.end();
+  // Nothing but what came over HTTP.
+  assert.deepEqual([code, JSON.parse(lines.at(-1)!).counters.requests], [0, 0]);
+});
+
 test("simulate ends by itself after --seconds", limit, async (context) => {
   const { code, lines } = await run(context, ["simulate", "--engines", "1", "--port", "0", "--seconds", "0.2"]).end();
   assert.equal(code, 0);
@@ -74,6 +102,8 @@ test("simulate ends by itself after --seconds", limit, async (context) => {
 for (const [name, flags, words] of [
   ["an unknown encoding", ["--encoding", "xml"], /--encoding is xml: use array or map/],
   ["engines below 1", ["--engines", "0"], /engines is 0; expected an integer from 1/],
+  ["an HTTP port that is none", ["--http-port", "70000"], /HTTP port 70000 with 3 engines; use one from 0/],
+  ["a rate of nothing", ["--http-port", "0", "--max-running", "0"], /engine: maxRunning is 0; expected/],
   ["a port that is none", ["--port", "x"], /option '--port <number>' argument 'x' is invalid. It is not a number/],
   ["a workload of nothing", ["--turns", "0"], /workload: turns is 0; expected an integer from 1/],
   ["an unknown flag", ["--prot", "1"], /unknown option '--prot'/],
