@@ -59,8 +59,9 @@ export function watchLog(logger: Logger, now: () => number = Date.now): WatchObs
     onList: (pods) => logger.info({ pods }, `listed ${pods} pods`),
     onTrouble: (trouble, { message }) => {
       const suppressed = limiter.admit("kubernetes", trouble);
-      // That changes are no longer known from somewhere on is in the nature of a watch.
-      if (suppressed !== null) logger[trouble === "expired" ? "info" : "warn"]({ trouble, suppressed }, message);
+      // That a version expires, and that a cluster has nothing to tell, is in the nature of a watch.
+      const level = trouble === "idle" ? "debug" : trouble === "expired" ? "info" : "warn";
+      if (suppressed !== null) logger[level]({ trouble, suppressed }, message);
     },
   };
 }

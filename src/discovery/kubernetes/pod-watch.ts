@@ -109,7 +109,9 @@ export class PodWatch {
           await this.#failed("expired", error, signal);
           return;
         }
-        await this.#failed(error instanceof IdleError ? "idle" : "watch", error, signal);
+        // A server that has nothing to tell may send no bookmarks either: the time that has passed is pause enough.
+        if (error instanceof IdleError) this.#observer.onTrouble?.("idle", error);
+        else await this.#failed("watch", error, signal);
         continue;
       }
       // A server that ends each watch as soon as it is there would be asked all the time.
