@@ -175,6 +175,8 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
   provide(METRICS, (parts) =>
     createMetrics(parts.resolve(REGISTRY), {
       indexer: parts.resolve(INDEXER),
+      // The manager tells the metrics, so it is made after them.
+      directory: { pods: () => parts.resolve(MANAGER).pods() },
       processMetrics: options.processMetrics ?? false,
     }),
   );

@@ -62,6 +62,7 @@ export type {
   PrefixIndexer,
   PromptIdentity,
   RankMatch,
+  SourceStats,
 } from "./indexer/indexer.ts";
 export { SyncPrefixHashTable, type SyncPrefixHashTableOptions } from "./indexer/sync-prefix-hash-table.ts";
 export { createMetrics, type Metrics, type MetricsOptions } from "./metrics.ts";

@@ -1,23 +1,24 @@
 import { Counter, collectDefaultMetrics, type Registry } from "prom-client";
 import type { WatchObserver } from "./discovery/kubernetes/observer.ts";
-import type { PrefixIndexer } from "./indexer/indexer.ts";
 import { registerEventLoopSeries } from "./metrics/event-loop.ts";
-import { registerIndexSeries } from "./metrics/index-series.ts";
+import { type MeasuredIndexer, registerIndexSeries } from "./metrics/index-series.ts";
 import { PodStates } from "./metrics/pod-state.ts";
 import { type RequestMetrics, registerRequestSeries } from "./metrics/request-series.ts";
 import { type RoutingMetrics, registerRoutingSeries } from "./metrics/routing.ts";
 import { registerSnapshotSeries } from "./metrics/snapshot-series.ts";
-import { registerSyncSeries } from "./metrics/sync-series.ts";
+import { registerHeldSeries, registerSyncSeries } from "./metrics/sync-series.ts";
 import { registerWatchSeries } from "./metrics/watch-series.ts";
 import type { SnapshotObserver } from "./snapshot/observer.ts";
-import type { SyncObserver } from "./sync/status.ts";
+import type { PodDirectory, SyncObserver } from "./sync/status.ts";
 
 export type { RequestMetrics, RequestOutcome } from "./metrics/request-series.ts";
 export type { RoutingMetrics, RoutingSelection, RoutingSubject } from "./metrics/routing.ts";
 
 export interface MetricsOptions {
   /** Whose size is told. Default none. */
-  readonly indexer?: Pick<PrefixIndexer, "stats">;
+  readonly indexer?: MeasuredIndexer;
+  /** Whose streams are asked what waits in them. Default none. */
+  readonly directory?: PodDirectory;
   /** Memory, CPU and garbage collection of this process, by prom-client; they run until the process ends. Default false. */
   readonly processMetrics?: boolean;
 }
@@ -54,6 +55,7 @@ export function createMetrics(registry: Registry, options: MetricsOptions = {}):
   registerSyncSeries(registry, PREFIX, states);
   if (options.indexer !== undefined) registerIndexSeries(registry, PREFIX, options.indexer);
   const routing = registerRoutingSeries(registry, PREFIX);
+  if (options.directory !== undefined) registerHeldSeries(registry, PREFIX, options.directory);
   const requests = registerRequestSeries(registry, PREFIX);
   const watch = registerWatchSeries(registry, PREFIX);
   const snapshots = registerSnapshotSeries(registry, PREFIX);

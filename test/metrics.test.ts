@@ -6,6 +6,7 @@ import type { IndexStats } from "../src/indexer/indexer.ts";
 import { createMetrics, type Metrics, type MetricsOptions } from "../src/metrics.ts";
 import type { StreamId } from "../src/sync/status.ts";
 import { podSeries, scrape } from "./metrics/scrape.ts";
+import { podInfo } from "./server/support.ts";
 
 const FIRST: StreamId = { pod: "default/a", model: "m", rank: 0 };
 const SECOND: StreamId = { pod: "default/a", model: "m", rank: 1 };
@@ -182,14 +183,56 @@ test("replays are counted by their end, and timed", async (context) => {
   assert.deepEqual(["duration_seconds_count", "duration_seconds_sum"].map(value), [3, 0.75]);
 });
 
-test("a pod's streams are counted by their status", async (context) => {
+test("each stream tells which status it has, and which not", async (context) => {
   const { metrics, registry } = open(context, [FIRST, SECOND]);
   metrics.onStatus?.(FIRST, "live");
   const series = await scrape(registry);
-  const counts = ["connecting", "catching-up", "live", "partial"].map((status) =>
-    series.get(`kvcache_zmq_streams{pod_key="default/a",status="${status}"}`),
+  const values = (rank: number) =>
+    ["connecting", "catching-up", "live", "partial"].map((status) =>
+      series.get(`kvcache_zmq_stream_status{pod_key="default/a",model="m",rank="${rank}",status="${status}"}`),
+    );
+  assert.deepEqual(
+    [values(0), values(1)],
+    [
+      [0, 0, 1, 0],
+      [1, 0, 0, 0],
+    ],
   );
-  assert.deepEqual(counts, [1, 0, 1, 0]);
+});
+
+test("the status of a rank goes with its stream, though its pod stays", async (context) => {
+  const { metrics, registry } = open(context, [FIRST, SECOND]);
+  metrics.onStreamClosed?.(FIRST);
+  const names = [...(await scrape(registry)).keys()].filter((name) => name.startsWith("kvcache_zmq_stream_status"));
+  assert.equal(names.length, 4);
+  assert.ok(names.every((name) => name.includes('rank="1"')));
+});
+
+test("lag is that of live batches, and 0 where the engine's clock is ahead", async (context) => {
+  const { metrics, registry } = open(context);
+  for (const lag of [undefined, 0.25, -3, Number.NaN]) metrics.onBatch?.(FIRST, 0, {}, 0.001, lag);
+  const series = await scrape(registry);
+  const value = (name: string) => series.get(`kvcache_zmq_lag_seconds_${name}{pod_key="default/a"}`);
+  assert.deepEqual([value("count"), value("sum")], [2, 0.25]);
+  assert.equal(series.get('kvcache_zmq_lag_seconds_bucket{le="0.001",pod_key="default/a"}'), 1);
+});
+
+test("what waits in a pod's streams is summed at the scrape, and gone with the pod", async (context) => {
+  let pods = [
+    podInfo("default/a", {}, [
+      { rank: 0, heldBatches: 2, heldBytes: 300 },
+      { rank: 1, heldBatches: 1, heldBytes: 200 },
+    ]),
+    podInfo("default/a", { modelName: "n" }, [{ model: "n", heldBatches: 4, heldBytes: 500 }]),
+  ];
+  const { registry } = open(context, [], { directory: { pods: () => pods } });
+  const values = async () => {
+    const series = await scrape(registry);
+    return ["batches", "bytes"].map((unit) => series.get(`kvcache_zmq_held_${unit}{pod_key="default/a"}`));
+  };
+  assert.deepEqual(await values(), [7, 1000]);
+  pods = [];
+  assert.deepEqual(await values(), [undefined, undefined]);
 });
 
 test("the counters of a pod are the sums of its ranks", async (context) => {
@@ -259,7 +302,8 @@ test("what comes of a stream after its end brings no series back", async (contex
 
 test("the size of the index is what it is at the scrape", async (context) => {
   let stats = STATS;
-  const { registry } = open(context, [], { indexer: { stats: () => stats } });
+  const indexer = { stats: () => stats, sourceStats: () => [], estimatedBytes: 7_000 };
+  const { registry } = open(context, [], { indexer });
   const names = ["blocks", "holders", "orphans", "contexts", "sources", "evicted_blocks_total"];
   const values = async () => {
     const series = await scrape(registry);
@@ -268,6 +312,29 @@ test("the size of the index is what it is at the scrape", async (context) => {
   assert.deepEqual(await values(), [20, 30, 4, 1, 5, 6]);
   stats = { ...STATS, blocks: 3, evictedBlocks: 8 };
   assert.deepEqual(await values(), [3, 30, 4, 1, 5, 8]);
+  assert.equal((await scrape(registry)).get("kvcache_index_bytes"), 7_000);
+});
+
+test("what a pod has in the index is the sum of its ranks, by model, and gone with the pod", async (context) => {
+  const source = { model: "m", pod: "default/a", rank: 0, blocks: 10, orphans: 1, estimatedBytes: 4_000 };
+  let sources = [source, { ...source, rank: 1, blocks: 5 }, { ...source, model: "n", blocks: 100 }];
+  const indexer = { stats: () => STATS, sourceStats: () => sources, estimatedBytes: 0 };
+  const { registry } = open(context, [], { indexer });
+  const values = async (model: string) => {
+    const series = await scrape(registry);
+    return ["blocks", "orphans", "bytes"].map((unit) =>
+      series.get(`kvcache_index_pod_${unit}{model="${model}",pod_key="default/a"}`),
+    );
+  };
+  assert.deepEqual(
+    [await values("m"), await values("n")],
+    [
+      [15, 2, 8_000],
+      [100, 1, 4_000],
+    ],
+  );
+  sources = [];
+  assert.deepEqual(await values("m"), [undefined, undefined, undefined]);
 });
 
 test("a blocked event loop shows as a delay", { timeout: 10_000 }, async (context) => {

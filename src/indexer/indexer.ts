@@ -93,6 +93,19 @@ export interface IndexStats {
   readonly evictedBlocks: number;
 }
 
+/** What one source takes of the index. */
+export interface SourceStats {
+  readonly model: string;
+  readonly pod: string;
+  readonly rank: number;
+  /** Blocks that it holds, by its own names. */
+  readonly blocks: number;
+  /** Blocks of it that wait for their parent, or for their tokens. */
+  readonly orphans: number;
+  /** Memory for both, without what it shares with other sources. */
+  readonly estimatedBytes: number;
+}
+
 /**
  * Which source holds which blocks: the fold of the events given to it. What is not known is never claimed. Nothing
  * here throws on any event that the decoder lets through.
@@ -135,6 +148,10 @@ export interface PrefixIndexer {
   /** What the index holds of this source, adopted and known by engine hash; orphans are not held. */
   heldBlocks(source: BlockSource): IterableIterator<HeldBlock>;
   stats(): IndexStats;
+  /** Of each source that has anything, in time in proportion to their number. */
+  sourceStats(): Iterable<SourceStats>;
+  /** Memory that the index takes: numbers of entries, by what one of them was measured to take. */
+  readonly estimatedBytes: number;
 
   /** What seeds the hashes of blocks: 64 bits. Who knows it can make prompts that collide. */
   readonly seed: bigint;

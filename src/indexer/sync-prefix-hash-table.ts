@@ -14,6 +14,7 @@ import type {
   PodMatch,
   PrefixIndexer,
   PromptIdentity,
+  SourceStats,
 } from "./indexer.ts";
 import { matchBlocks } from "./match.ts";
 import { type Place, placeName, placeOf, removePlace } from "./places.ts";
@@ -24,6 +25,11 @@ import { resolveTableOptions, type SyncPrefixHashTableOptions } from "./table-op
 import type { TierWeights } from "./tiers.ts";
 
 export type { SyncPrefixHashTableOptions } from "./table-options.ts";
+
+/** Measured on Node 20 with blocks of 16 tokens: a block, one more holder of it, and one that waits. */
+const BLOCK_BYTES = 350;
+const HOLDER_BYTES = 370;
+const ORPHAN_BYTES = 580;
 
 /**
  * The prefix index in plain maps. A block's identity is its context (model, adapter, block size), and in the chained
@@ -159,6 +165,18 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     let orphans = 0;
     for (const source of sources.all()) orphans += source.orphans.size;
     return { contexts: contexts.size, blocks, holders, orphans, sources: sources.size, evictedBlocks };
+  }
+
+  *sourceStats(): IterableIterator<SourceStats> {
+    for (const { model, pod, rank, blocks, orphans } of this.#index.sources.all()) {
+      const estimatedBytes = blocks.size * HOLDER_BYTES + orphans.size * ORPHAN_BYTES;
+      yield { model, pod, rank, blocks: blocks.size, orphans: orphans.size, estimatedBytes };
+    }
+  }
+
+  get estimatedBytes(): number {
+    const { blocks, holders, orphans } = this.stats();
+    return blocks * BLOCK_BYTES + holders * HOLDER_BYTES + orphans * ORPHAN_BYTES;
   }
 
   get seed(): bigint {

@@ -1,6 +1,9 @@
 import type { Registry } from "prom-client";
-import type { IndexStats, PrefixIndexer } from "../indexer/indexer.ts";
-import { pulledCounter, pulledGauge } from "./pulled.ts";
+import type { IndexStats, PrefixIndexer, SourceStats } from "../indexer/indexer.ts";
+import { pulledCounter, pulledGauge, type Sample } from "./pulled.ts";
+
+/** What is told of an index. */
+export type MeasuredIndexer = Pick<PrefixIndexer, "stats" | "sourceStats" | "estimatedBytes">;
 
 const GAUGES: Readonly<Record<string, readonly [help: string, read: (stats: IndexStats) => number]>> = {
   kvcache_index_blocks: ["Distinct blocks in the index.", (stats) => stats.blocks],
@@ -13,16 +16,48 @@ const GAUGES: Readonly<Record<string, readonly [help: string, read: (stats: Inde
   kvcache_index_sources: ["Ranks that the index knows of.", (stats) => stats.sources],
 };
 
-/** The size of the index, as `PrefixIndexer.stats()` has it at the scrape. */
-export function registerIndexSeries(registry: Registry, prefix: string, indexer: Pick<PrefixIndexer, "stats">): void {
+const POD_GAUGES: Readonly<Record<string, readonly [help: string, read: (source: SourceStats) => number]>> = {
+  kvcache_index_pod_blocks: ["Blocks that a pod's ranks hold, each rank's counted.", (source) => source.blocks],
+  kvcache_index_pod_orphans: ["Blocks of a pod that are kept aside.", (source) => source.orphans],
+  kvcache_index_pod_bytes: [
+    "Memory that a pod's blocks take in the index, estimated, without what pods share.",
+    (source) => source.estimatedBytes,
+  ],
+};
+
+/** The size of the index, in all and by pod, as it is at the scrape. */
+export function registerIndexSeries(registry: Registry, prefix: string, indexer: MeasuredIndexer): void {
   for (const [name, [help, read]] of Object.entries(GAUGES)) {
     const samples = () => [{ labels: {}, value: read(indexer.stats()) }];
     pulledGauge(registry, { name: prefix + name, help, labelNames: [], read: samples });
   }
+  pulledGauge(registry, {
+    name: `${prefix}kvcache_index_bytes`,
+    help: "Memory that the index takes, estimated.",
+    labelNames: [],
+    read: () => [{ labels: {}, value: indexer.estimatedBytes }],
+  });
   pulledCounter(registry, {
     name: `${prefix}kvcache_index_evicted_blocks_total`,
     help: "Blocks dropped from the index to stay within its bounds.",
     labelNames: [],
     read: () => [{ labels: {}, value: indexer.stats().evictedBlocks }],
   });
+  for (const [name, [help, read]] of Object.entries(POD_GAUGES)) {
+    const samples = () => byPod(indexer.sourceStats(), read);
+    pulledGauge(registry, { name: prefix + name, help, labelNames: ["model", "pod_key"], read: samples });
+  }
+}
+
+function* byPod(
+  sources: Iterable<SourceStats>,
+  read: (source: SourceStats) => number,
+): IterableIterator<Sample<"model" | "pod_key">> {
+  const models = new Map<string, Map<string, number>>();
+  for (const source of sources) {
+    const pods = models.get(source.model) ?? new Map<string, number>();
+    models.set(source.model, pods);
+    pods.set(source.pod, (pods.get(source.pod) ?? 0) + read(source));
+  }
+  for (const [model, pods] of models) for (const [pod_key, value] of pods) yield { labels: { model, pod_key }, value };
 }

@@ -9,6 +9,8 @@ import { added, OTHER, Tally } from "./tally.ts";
 export const PROCESSING_BOUNDS: readonly number[] = exponentialBounds(0.000_01, 2, 15);
 /** 1 ms, a batch or two, to 16 s, which is beyond the time-out. Seconds. */
 export const REPLAY_BOUNDS: readonly number[] = exponentialBounds(0.001, 2, 15);
+/** 1 ms to 131 s. Seconds. */
+export const LAG_BOUNDS: readonly number[] = exponentialBounds(0.001, 2, 18);
 
 const EVENT_TYPES: ReadonlySet<string> = keys<KVEvent["type"]>({
   BlockStored: true,
@@ -87,6 +89,7 @@ export class PodState {
   readonly purges: Tally = new Tally(PURGE_REASONS);
   readonly processing: Distribution = new Distribution(PROCESSING_BOUNDS);
   readonly replays: Distribution = new Distribution(REPLAY_BOUNDS);
+  readonly lags: Distribution = new Distribution(LAG_BOUNDS);
 
   stream({ model, rank }: StreamId): StreamState | undefined {
     for (const stream of this.streams) if (stream.rank === rank && stream.model === model) return stream;
@@ -141,7 +144,13 @@ export class PodStates implements SyncObserver {
     if (stream !== undefined) stream.status = status;
   }
 
-  onBatch(id: StreamId, sequence: number, events: Readonly<Record<string, number>>, durationSeconds: number): void {
+  onBatch(
+    id: StreamId,
+    sequence: number,
+    events: Readonly<Record<string, number>>,
+    durationSeconds: number,
+    lagSeconds?: number,
+  ): void {
     const pod = this.#pods.get(id.pod);
     const stream = pod?.stream(id);
     if (pod === undefined || stream === undefined) return;
@@ -152,6 +161,8 @@ export class PodStates implements SyncObserver {
       pod.processed.add(type, count);
     }
     pod.processing.observe(durationSeconds);
+    // An engine whose clock is ahead of ours.
+    if (lagSeconds !== undefined) pod.lags.observe(Math.max(0, lagSeconds));
   }
 
   onError(id: StreamId, kind: string): void {

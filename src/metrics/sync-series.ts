@@ -1,5 +1,13 @@
 import type { Registry } from "prom-client";
-import { type PodState, type PodStates, PROCESSING_BOUNDS, REPLAY_BOUNDS, STREAM_STATUSES } from "./pod-state.ts";
+import type { PodDirectory, StreamInfo } from "../sync/status.ts";
+import {
+  LAG_BOUNDS,
+  type PodState,
+  type PodStates,
+  PROCESSING_BOUNDS,
+  REPLAY_BOUNDS,
+  STREAM_STATUSES,
+} from "./pod-state.ts";
 import type { Distribution } from "./pulled.ts";
 import { pulledCounter, pulledGauge, pulledHistogram, type Sample } from "./pulled.ts";
 import type { Tally } from "./tally.ts";
@@ -68,6 +76,11 @@ const HISTOGRAMS: Distributions = {
     (pod) => pod.processing,
   ],
   kvcache_zmq_replay_duration_seconds: ["From a replay's request to its end.", REPLAY_BOUNDS, (pod) => pod.replays],
+  kvcache_zmq_lag_seconds: [
+    "From a batch's publication, by the engine's clock, to its being in the index, by ours: a clock that is behind ours adds its difference, one that is ahead makes it 0. Replayed batches are left out.",
+    LAG_BOUNDS,
+    (pod) => pod.lags,
+  ],
 };
 
 /** What happens to streams. The sums of a pod's ranks, under the reference's names, which know no rank. */
@@ -91,11 +104,38 @@ export function registerSyncSeries(registry: Registry, prefix: string, states: P
     pulledHistogram(registry, { name: prefix + name, help, labelNames, bounds, read: samples });
   }
   pulledGauge(registry, {
-    name: `${prefix}kvcache_zmq_streams`,
-    help: "Streams, one for each rank, by what they can promise.",
-    labelNames: ["pod_key", "status"],
-    read: () => streamCounts(states),
+    name: `${prefix}kvcache_zmq_stream_status`,
+    help: "1 for what a rank's stream can promise now, 0 for what else there is.",
+    labelNames: ["pod_key", "model", "rank", "status"],
+    read: () => streamStatuses(states),
   });
+}
+
+const HELD: Readonly<Record<string, readonly [help: string, read: (stream: StreamInfo) => number]>> = {
+  kvcache_zmq_held_batches: [
+    "Batches received that wait for those before them: so far the index is behind.",
+    (stream) => stream.heldBatches,
+  ],
+  kvcache_zmq_held_bytes: ["Memory that they take.", (stream) => stream.heldBytes],
+};
+
+/** What waits in the streams at the scrape. */
+export function registerHeldSeries(registry: Registry, prefix: string, directory: PodDirectory): void {
+  for (const [name, [help, read]] of Object.entries(HELD)) {
+    pulledGauge(registry, { name: prefix + name, help, labelNames: ["pod_key"], read: () => held(directory, read) });
+  }
+}
+
+/** Pods of one key and several models share their series. */
+function held(directory: PodDirectory, read: (stream: StreamInfo) => number): Sample<"pod_key">[] {
+  const sums = new Map<string, number>();
+  for (const { pod, streams } of directory.pods()) {
+    sums.set(
+      pod.key,
+      streams.reduce((sum, stream) => sum + read(stream), sums.get(pod.key) ?? 0),
+    );
+  }
+  return Array.from(sums, ([pod_key, value]) => ({ labels: { pod_key }, value }));
 }
 
 function* tallied(states: PodStates, label: string, read: (pod: PodState) => Tally): IterableIterator<Sample<string>> {
@@ -104,10 +144,14 @@ function* tallied(states: PodStates, label: string, read: (pod: PodState) => Tal
   }
 }
 
-function* streamCounts(states: PodStates): IterableIterator<Sample<"pod_key" | "status">> {
+function* streamStatuses(states: PodStates): IterableIterator<Sample<"pod_key" | "model" | "rank" | "status">> {
   for (const [pod_key, { streams }] of states.pods()) {
-    for (const status of STREAM_STATUSES) {
-      yield { labels: { pod_key, status }, value: streams.filter((stream) => stream.status === status).length };
+    for (const stream of streams) {
+      const { model, rank } = stream;
+      for (const status of STREAM_STATUSES) {
+        const labels = { pod_key, model, rank: String(rank), status };
+        yield { labels, value: stream.status === status ? 1 : 0 };
+      }
     }
   }
 }

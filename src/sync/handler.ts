@@ -17,6 +17,8 @@ export interface HandlerSubject {
 
 /** What one batch brought. */
 export interface HandledBatch {
+  /** When it was published, by the engine's clock: seconds since 1970. `null` where it could not be read. */
+  readonly publishedAtSeconds: number | null;
   /** By type. */
   readonly events: Readonly<Record<string, number>>;
   readonly eventCount: number;
@@ -46,7 +48,7 @@ export class KVEventHandler {
     try {
       decoded = decodeEventBatch(payload);
     } catch (error) {
-      if (error instanceof DecodeError) return { events: NO_EVENTS, eventCount: 0, errors: [error] };
+      if (error instanceof DecodeError) return unreadable(error);
       throw error;
     }
     const { batch, errors } = decoded;
@@ -56,7 +58,7 @@ export class KVEventHandler {
       this.#fold(source, event);
       events[event.type] = (events[event.type] ?? 0) + 1;
     }
-    return { events, eventCount: batch.events.length, errors };
+    return { publishedAtSeconds: batch.ts, events, eventCount: batch.events.length, errors };
   }
 
   /** Forgets all that this stream has told. */
@@ -102,4 +104,8 @@ export class KVEventHandler {
     this.#sources.set(source.rank, source);
     return source;
   }
+}
+
+function unreadable(error: DecodeError): HandledBatch {
+  return { publishedAtSeconds: null, events: NO_EVENTS, eventCount: 0, errors: [error] };
 }

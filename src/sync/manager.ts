@@ -20,6 +20,8 @@ export interface KVEventManagerParts {
   readonly observers?: readonly SyncObserver[];
   /** Default the machine's. */
   readonly clock?: Clock;
+  /** Milliseconds since 1970. Default the machine's. */
+  readonly unixMs?: () => number;
   readonly options?: StreamOptions;
 }
 
@@ -49,11 +51,13 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
   /** Throws ConfigurationError `invalid-option`. */
   constructor(parts: KVEventManagerParts) {
     const { transport, indexer, discoveries = [], observers = [], clock = systemClock, options = {} } = parts;
+    const { unixMs = Date.now } = parts;
     this.#discoveries = discoveries;
     this.#parts = {
       transport,
       indexer,
       clock,
+      unixMs,
       observer: observeAll(observers),
       options: resolveStreamOptions(options),
     };

@@ -9,8 +9,8 @@ export function observeAll(observers: readonly SyncObserver[]): SyncObserver {
     onStatus: (stream, status) => {
       for (const each of observers) each.onStatus?.(stream, status);
     },
-    onBatch: (stream, sequence, events, durationSeconds) => {
-      for (const each of observers) each.onBatch?.(stream, sequence, events, durationSeconds);
+    onBatch: (stream, sequence, events, durationSeconds, lagSeconds) => {
+      for (const each of observers) each.onBatch?.(stream, sequence, events, durationSeconds, lagSeconds);
     },
     onError: (stream, kind, error) => {
       for (const each of observers) each.onError?.(stream, kind, error);

@@ -6,8 +6,8 @@ import type { StreamMark } from "./stream-state.ts";
 
 /** What the sequencer decides, in order. Called synchronously; must not call back. */
 export interface SequencerSink {
-  /** The next batch in sequence. */
-  apply(sequence: number, payload: Uint8Array): void;
+  /** The next batch in sequence; `isLive` where it came so, and not by a replay. */
+  apply(sequence: number, payload: Uint8Array, isLive: boolean): void;
   /** Forget all that was applied. */
   purge(reason: PurgeReason): void;
   /** A replay showed that the engine is the one whose batches were applied, though the connection is another one. */
@@ -127,6 +127,11 @@ export class Sequencer {
     return this.#held.bytes + this.#pending.bytes;
   }
 
+  /** Batches that wait. */
+  get heldBatches(): number {
+    return this.#held.size + this.#pending.size;
+  }
+
   /** The subscriber's connection is ready. Its number is higher than those of earlier ones. */
   connected(connectionId: number): void {
     this.#connectionId = connectionId;
@@ -164,7 +169,7 @@ export class Sequencer {
     else if (sequence === this.#last + 1) {
       this.#note(sequence);
       this.#replay.hasMetLive = true;
-      this.#apply(sequence, payload, fingerprint(payload));
+      this.#apply(sequence, payload, fingerprint(payload), true);
       this.#drain();
     } else this.#liveGap(sequence, payload);
   }
@@ -186,7 +191,7 @@ export class Sequencer {
       this.#isTrusted = true;
       replay.isIdentified = true;
       replay.advance();
-      this.#apply(sequence, payload, print);
+      this.#apply(sequence, payload, print, false);
       this.#drain();
     } else if (sequence > this.#last) {
       if (this.#pending.hasRoom(payload.length)) this.#pending.add(sequence, payload);
@@ -277,7 +282,7 @@ export class Sequencer {
   #begin(sequence: number, payload: Uint8Array): void {
     this.#isTrusted = true;
     this.#highest = sequence;
-    this.#apply(sequence, payload, fingerprint(payload));
+    this.#apply(sequence, payload, fingerprint(payload), true);
     this.#drain();
   }
 
@@ -304,17 +309,17 @@ export class Sequencer {
     if (this.#highest === null || sequence > this.#highest) this.#highest = sequence;
   }
 
-  #apply(sequence: number, payload: Uint8Array, print: number): void {
+  #apply(sequence: number, payload: Uint8Array, print: number, isLive: boolean): void {
     if (this.#last === null) this.#first = sequence;
     this.#last = sequence;
     this.#prints.add(sequence, print);
     this.#revision++;
-    this.#sink.apply(sequence, payload);
+    this.#sink.apply(sequence, payload, isLive);
   }
 
-  #applyWaiting(batch: WaitingBatch): void {
+  #applyWaiting({ sequence, payload, print }: WaitingBatch, isLive: boolean): void {
     this.#replay.advance();
-    this.#apply(batch.sequence, batch.payload, batch.print);
+    this.#apply(sequence, payload, print, isLive);
   }
 
   /** Applies what waits and is next; ends a replay that has nothing more to bring. */
@@ -330,11 +335,11 @@ export class Sequencer {
         if (!this.#meets(live)) return;
       } else if (replayed?.sequence === next && replay.isIdentified) {
         this.#pending.shift();
-        this.#applyWaiting(replayed);
+        this.#applyWaiting(replayed, false);
       } else if (live?.sequence === next) {
         this.#held.shift();
         replay.hasMetLive = true;
-        this.#applyWaiting(live);
+        this.#applyWaiting(live, true);
       } else break;
     }
     if (replay.isCatchingUp && replay.hasMetLive && !this.#isMissingAny) this.#finish(true);
@@ -430,9 +435,9 @@ export class Sequencer {
     this.#isTrusted = true;
     this.#first = null;
     this.#replay.isIdentified = true;
-    for (let first = this.#takeWaiting(); first !== undefined; first = this.#takeWaiting()) {
+    for (let waiting = this.#nextWaiting(); waiting !== null; waiting = this.#nextWaiting()) {
       if (this.#last !== null) this.#forget("gap");
-      this.#applyWaiting(first);
+      this.#applyWaiting(waiting.shift()!, waiting === this.#held);
       this.#drain();
       if (!this.#isReplayDead) break;
       // Without an endpoint that answers, every hole costs all that comes before it.
@@ -446,11 +451,12 @@ export class Sequencer {
     if (this.#last !== null) this.#forget("gap");
   }
 
-  #takeWaiting(): WaitingBatch | undefined {
-    const { first } = this.#pending;
-    const isLiveFirst =
-      first === undefined || (this.#held.first?.sequence ?? Number.POSITIVE_INFINITY) < first.sequence;
-    return (isLiveFirst ? this.#held : this.#pending).shift();
+  /** Where the next of all that waits is; `null` where nothing does. */
+  #nextWaiting(): BatchBuffer | null {
+    if (this.heldBatches === 0) return null;
+    const live = this.#held.first?.sequence ?? Number.POSITIVE_INFINITY;
+    const replayed = this.#pending.first?.sequence ?? Number.POSITIVE_INFINITY;
+    return live < replayed ? this.#held : this.#pending;
   }
 
   /** What waits stays. */

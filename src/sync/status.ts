@@ -54,6 +54,9 @@ export interface StreamInfo extends StreamId {
   /** Processes that took the place of another one. */
   readonly restarts: number;
   readonly purges: number;
+  /** Batches that wait for those before them, and the memory that they take. */
+  readonly heldBatches: number;
+  readonly heldBytes: number;
 }
 
 /** A pod and its streams, in the order of their ranks. */
@@ -75,8 +78,18 @@ export interface SyncObserver {
   /** The subscriber's connection. */
   onConnection?(stream: StreamId, state: ConnectionState): void;
   onStatus?(stream: StreamId, status: StreamStatus): void;
-  /** A batch was received, live or by replay, and passes to the index in `durationSeconds`; `events` counts by type. */
-  onBatch?(stream: StreamId, sequence: number, events: Readonly<Record<string, number>>, durationSeconds: number): void;
+  /**
+   * A batch was received, live or by replay, and passes to the index in `durationSeconds`; `events` counts by type.
+   * `lagSeconds`: from its publication, by the engine's clock, to its being in the index, by ours; not of one that came
+   * by replay or cannot be read, and below 0 where the engine's clock is ahead.
+   */
+  onBatch?(
+    stream: StreamId,
+    sequence: number,
+    events: Readonly<Record<string, number>>,
+    durationSeconds: number,
+    lagSeconds?: number,
+  ): void;
   /** `kind`: `msgpack`, `batch`, `event-type`, `event-fields` (see `DecodeError`), `framing`, `overflow`, `transport`. */
   onError?(stream: StreamId, kind: string, error: Error): void;
   onMissed?(stream: StreamId, batches: number): void;

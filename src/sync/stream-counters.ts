@@ -43,11 +43,17 @@ export class StreamCounters {
     return this.#values;
   }
 
-  applied(sequence: number, { events, eventCount, errors }: HandledBatch, durationSeconds: number): void {
+  /** `lagSeconds` as in `SyncObserver.onBatch`. */
+  applied(
+    sequence: number,
+    { events, eventCount, errors }: HandledBatch,
+    durationSeconds: number,
+    lagSeconds: number | undefined,
+  ): void {
     this.#values.batches++;
     this.#values.events += eventCount;
     this.#values.decodeErrors += errors.length;
-    this.#observer.onBatch?.(this.#id, sequence, events, durationSeconds);
+    this.#observer.onBatch?.(this.#id, sequence, events, durationSeconds, lagSeconds);
     for (const error of errors) this.failed(error.code, error);
   }
 

@@ -21,6 +21,8 @@ export interface StreamParts {
   /** Hears of this stream; one that speaks for many. */
   readonly observer: SyncObserver;
   readonly clock: Clock;
+  /** Milliseconds since 1970: engines date their batches. */
+  readonly unixMs: () => number;
   readonly options: ResolvedStreamOptions;
 }
 
@@ -75,7 +77,7 @@ export class EventStream implements AsyncDisposable {
     this.#counters = new StreamCounters(this.id, parts.observer);
     this.#sequencer = new Sequencer(
       {
-        apply: (sequence, payload) => this.#apply(sequence, payload),
+        apply: (sequence, payload, isLive) => this.#apply(sequence, payload, isLive),
         purge: (reason) => {
           this.#handler.purge();
           this.#counters.purged(reason);
@@ -122,7 +124,7 @@ export class EventStream implements AsyncDisposable {
   /** As of now. */
   info(): StreamInfo {
     const { endpoint, replayEndpoint } = this.endpoint;
-    const { firstSequence, lastSequence } = this.#sequencer;
+    const { firstSequence, lastSequence, heldBatches, heldBytes } = this.#sequencer;
     return {
       ...this.id,
       endpoint,
@@ -133,6 +135,8 @@ export class EventStream implements AsyncDisposable {
       lastSequence,
       idleMs: this.#lastBatchMs === null ? null : this.#parts.clock.now() - this.#lastBatchMs,
       ...this.#counters.values,
+      heldBatches,
+      heldBytes,
     };
   }
 
@@ -227,13 +231,15 @@ export class EventStream implements AsyncDisposable {
     this.#settle();
   }
 
-  #apply(sequence: number, payload: Uint8Array): void {
-    const { clock } = this.#parts;
+  #apply(sequence: number, payload: Uint8Array, isLive: boolean): void {
+    const { clock, unixMs } = this.#parts;
     const startedMs = clock.now();
     const handled = this.#handler.handle(payload);
     const endedMs = clock.now();
     this.#lastBatchMs = endedMs;
-    this.#counters.applied(sequence, handled, (endedMs - startedMs) / 1_000);
+    const { publishedAtSeconds } = handled;
+    const lagSeconds = isLive && publishedAtSeconds !== null ? unixMs() / 1_000 - publishedAtSeconds : undefined;
+    this.#counters.applied(sequence, handled, (endedMs - startedMs) / 1_000, lagSeconds);
   }
 
   /** What follows from any change of the sequencer. */

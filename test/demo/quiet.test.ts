@@ -24,6 +24,8 @@ const STREAM: StreamInfo = {
   replayFailures: 0,
   restarts: 0,
   purges: 0,
+  heldBatches: 0,
+  heldBytes: 0,
 };
 
 function lagging(nextSequence: number, stream: Partial<StreamInfo> = {}): readonly string[] {

@@ -299,6 +299,34 @@ describe("SyncPrefixHashTable", () => {
     });
   });
 
+  describe("sourceStats", () => {
+    it("tells of each rank what it holds and what waits, and nothing of one that has gone", () => {
+      table.processBlockStored(source("a"), stored([1n, 2n], null, tokens(1, 2)));
+      table.processBlockStored(source("b"), stored([8n], null, tokens(1)));
+      table.processBlockStored(source("b"), stored([9n], 99n, tokens(2)));
+      const counts = () =>
+        [...table.sourceStats()].map(({ model, pod, rank, blocks, orphans }) => [model, pod, rank, blocks, orphans]);
+      assert.deepEqual(counts(), [
+        [MODEL, "a", 0, 2, 0],
+        [MODEL, "b", 0, 1, 1],
+      ]);
+      table.processAllBlocksCleared(source("a"));
+      assert.deepEqual(counts(), [[MODEL, "b", 0, 1, 1]]);
+    });
+
+    it("estimates memory that grows with each block, and is none without any", () => {
+      const own = () => [...table.sourceStats()].reduce((sum, { estimatedBytes }) => sum + estimatedBytes, 0);
+      assert.deepEqual([table.estimatedBytes, own()], [0, 0]);
+      table.processBlockStored(source("a"), stored([1n], null, tokens(1)));
+      const one = [table.estimatedBytes, own()];
+      assert.ok(one[0]! > one[1]! && one[1]! > 0, "what pods share is nobody's own");
+      table.processBlockStored(source("b"), stored([1n], null, tokens(1)));
+      assert.deepEqual([own(), table.estimatedBytes - one[0]!], [2 * one[1]!, one[1]]);
+      table.processBlockStored(source("b"), stored([9n], 99n, tokens(2)));
+      assert.ok(own() > 2 * one[1]!);
+    });
+  });
+
   it("refuses bounds that are no bounds", () => {
     for (const options of [{ maxContexts: 0 }, { maxPrefixesPerContext: 1.5 }, { maxOrphansPerSource: -1 }]) {
       assert.throws(() => new SyncPrefixHashTable(options), ConfigurationError);

@@ -51,6 +51,8 @@ export function streamInfo(changes: Partial<StreamInfo> = {}): StreamInfo {
     replayFailures: 0,
     restarts: 0,
     purges: 0,
+    heldBatches: 0,
+    heldBytes: 0,
     ...changes,
   };
 }

@@ -11,6 +11,8 @@ interface Bench {
   readonly sequencer: Sequencer;
   /** `a0`, `b7`, `purge restart`, `restarted`, `missed 3`, `duplicate`, `overflowed`, in order. */
   readonly log: string[];
+  /** What was applied and had come live. */
+  readonly appliedLive: string[];
   live(process: string, ...sequences: readonly number[]): void;
   /** Answers the replay that is wanted. */
   replay(process: string, ...sequences: readonly number[]): void;
@@ -21,9 +23,14 @@ interface Bench {
 
 function bench(options: { readonly canReplay?: boolean; readonly maxHeldBytes?: number } = {}): Bench {
   const log: string[] = [];
+  const appliedLive: string[] = [];
   const sequencer = new Sequencer(
     {
-      apply: (_sequence, bytes) => log.push(Buffer.from(bytes).toString().replaceAll("\0", "")),
+      apply: (_sequence, bytes, isLive) => {
+        const name = Buffer.from(bytes).toString().replaceAll("\0", "");
+        log.push(name);
+        if (isLive) appliedLive.push(name);
+      },
       purge: (reason) => log.push(`purge ${reason}`),
       verified: () => {},
       restarted: () => log.push("restarted"),
@@ -37,6 +44,7 @@ function bench(options: { readonly canReplay?: boolean; readonly maxHeldBytes?: 
   return {
     sequencer,
     log,
+    appliedLive,
     live(process, ...sequences) {
       for (const sequence of sequences) sequencer.live(1, sequence, payload(process, sequence));
     },
@@ -75,6 +83,29 @@ test("a stream begins with a replay from 0, and what comes live meanwhile follow
   assert.equal(sequencer.request, null, "it has met the live stream");
   assert.equal(sequencer.status, "live");
   assert.throws(() => end("marker"));
+});
+
+test("what came live is told from what a replay brought, be it that it had to wait", () => {
+  const { sequencer, live, replay, appliedLive } = bench();
+  sequencer.connected(1);
+  live("a", 3, 4);
+  assert.equal(sequencer.heldBatches, 2);
+  replay("a", 0, 1, 2);
+  assert.deepEqual(appliedLive, ["a3", "a4"]);
+  assert.equal(sequencer.heldBatches, 0);
+  live("a", 5, 7);
+  assert.equal(sequencer.heldBatches, 1);
+  replay("a", 5, 6);
+  assert.deepEqual(appliedLive, ["a3", "a4", "a5", "a7"]);
+});
+
+test("what waited for a replay that never came was live all the same", () => {
+  const { sequencer, live, replay, end, appliedLive, news } = bench();
+  sequencer.connected(1);
+  live("a", 6);
+  replay("a", 2);
+  end("unanswered");
+  assert.deepEqual([appliedLive, news().filter((name) => name.startsWith("a"))], [["a6"], ["a2", "a6"]]);
 });
 
 test("an engine that has said nothing yet is live, and its first batch is awaited", () => {
