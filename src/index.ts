@@ -35,6 +35,8 @@ export {
   DecodeError,
   type DecodeErrorCode,
   KVEventSyncError,
+  TokenizerError,
+  type TokenizerErrorCode,
   TransportError,
   type TransportErrorCode,
 } from "./errors.ts";
@@ -81,6 +83,24 @@ export type {
   StreamStatus,
   SyncObserver,
 } from "./sync/status.ts";
+export { characterTokenizer } from "./tokenizer/character.ts";
+export {
+  TokenizerPool,
+  type TokenizerPoolObserver,
+  type TokenizerPoolOptions,
+  type TokenizerPoolStats,
+} from "./tokenizer/pool.ts";
+export { type RemoteTokenizerOptions, remoteTokenizer } from "./tokenizer/remote.ts";
+export type {
+  ChatMessage,
+  ChatPrompt,
+  Prompt,
+  TextPrompt,
+  Tokenization,
+  TokenizeOptions,
+  Tokenizer,
+  TokenizerKind,
+} from "./tokenizer/tokenizer.ts";
 export type {
   ConnectionListener,
   ConnectionState,

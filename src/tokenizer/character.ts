@@ -12,6 +12,7 @@ export function characterTokenizer(): Tokenizer {
 }
 
 class CharacterTokenizer implements Tokenizer {
+  readonly kind = "character";
   readonly name = "character";
 
   async tokenize(prompt: Prompt, { signal }: TokenizeOptions = {}): Promise<Tokenization> {

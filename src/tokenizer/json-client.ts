@@ -35,6 +35,8 @@ interface Failure {
 
 /** An engine that is busy or behind a proxy that cannot reach it: the same call can do better soon. */
 const TRANSIENT_STATUS: ReadonlySet<number> = new Set([408, 425, 429, 502, 503, 504]);
+/** The engine works, and does not take this prompt. */
+const PROMPT_STATUS: ReadonlySet<number> = new Set([400, 413, 422]);
 /** Of an error's body, which is read to be quoted only. */
 const MAX_ERROR_BYTES = 64 * 1024;
 const QUOTED_CHARACTERS = 300;
@@ -58,7 +60,7 @@ export class JsonClient implements AsyncDisposable {
   }
 
   /**
-   * The answer's text. Rejects with TokenizerError `unreachable`, `timeout`, `http-status`, `answer-too-large` or
+   * The answer's text. Rejects with TokenizerError `unreachable`, `timeout`, `http-status`, `invalid-prompt`, `answer-too-large` or
    * `closed`, and with the signal's reason.
    */
   async call(method: Call["method"], url: URL, body: unknown, signal?: AbortSignal): Promise<string> {
@@ -125,8 +127,9 @@ export class JsonClient implements AsyncDisposable {
   #refused(url: URL, { statusCode, headers }: Dispatcher.ResponseData, text: string): Failure {
     const said = text === "" ? "" : ` ${excerpt(text, QUOTED_CHARACTERS)}`;
     const message = `${shown(url)}: status ${statusCode}${said}; ${remedyOf(statusCode)}`;
+    const code = PROMPT_STATUS.has(statusCode) ? "invalid-prompt" : "http-status";
     return {
-      error: new TokenizerError("http-status", message),
+      error: new TokenizerError(code, message),
       isTransient: TRANSIENT_STATUS.has(statusCode),
       retryAfterMs: readRetryAfter(headers["retry-after"], this.#options.wallClockMs()),
     };
@@ -206,7 +209,7 @@ function unreachable(url: URL, cause: unknown): Failure {
 }
 
 function remedyOf(status: number): string {
-  if (status === 400 || status === 422) {
+  if (PROMPT_STATUS.has(status)) {
     return "the engine cannot use this prompt; SGLang takes text alone, and a chat needs a chat template";
   }
   if (status === 401 || status === 403) return "give the engine's API key in the headers";

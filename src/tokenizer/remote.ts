@@ -41,6 +41,7 @@ export function remoteTokenizer(options: RemoteTokenizerOptions): Tokenizer {
 }
 
 class RemoteTokenizer implements Tokenizer {
+  readonly kind = "remote";
   readonly name: string;
   readonly #base: URL;
   readonly #client: JsonClient;

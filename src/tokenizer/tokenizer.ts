@@ -48,8 +48,12 @@ export interface TokenizeOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The engine itself, files on disk, or each byte. */
+export type TokenizerKind = "remote" | "local" | "character";
+
 /** Turns prompts into tokens as an engine does. Disposing is idempotent and ends what is under way. */
 export interface Tokenizer extends AsyncDisposable {
+  readonly kind: TokenizerKind;
   /** Kind and place. */
   readonly name: string;
   /** Rejects with TokenizerError, and with the signal's reason. */

@@ -124,7 +124,7 @@ test("retries end, and the error names URL, status and what was said", limit, as
 test("a prompt that the engine refuses is asked once", limit, async () => {
   await using parts = await bench((response) => json(response, { error: "messages" }, 422));
   await assert.rejects(parts.tokenizer.tokenize({ messages: [] }), {
-    code: "http-status",
+    code: "invalid-prompt",
     message: /status 422 .*SGLang/,
   });
   assert.equal(parts.engine.asked.length, 1);
