@@ -25,6 +25,8 @@ import { Store } from "./store.ts";
 import { KVEventManager } from "./sync/manager.ts";
 import type { StreamOptions } from "./sync/options.ts";
 import type { SyncObserver } from "./sync/status.ts";
+import type { TokenizerPool } from "./tokenizer/pool.ts";
+import { type TokenizerSettings, tokenizerPool } from "./tokenizer/settings.ts";
 import type { Transport } from "./transport.ts";
 
 export { generateCurveKeys } from "../transports/zmtp/index.ts";
@@ -51,6 +53,8 @@ export interface StoreOptions {
   readonly discoveries?: readonly Discovery[];
   readonly index?: SyncPrefixHashTableOptions;
   readonly streams?: StreamOptions;
+  /** What makes tokens of prompts. Default none: callers send tokens. */
+  readonly tokenizer?: TokenizerSettings;
   /** What the start goes on from, and what is kept for the next. Default none: starts are cold. */
   readonly warmStart?: WarmStartOptions;
   /** Hear what happens to streams, after the metrics. */
@@ -82,6 +86,7 @@ const READINESS = token<Readiness>("readiness");
 const MANAGER = token<KVEventManager>("manager");
 const SNAPSHOT_OBSERVER = token<SnapshotObserver>("snapshot observer");
 const KEEPER = token<SnapshotKeeper | null>("snapshot keeper");
+const TOKENIZER = token<TokenizerPool | null>("tokenizer");
 const STORE = token<Store>("store");
 
 /**
@@ -209,6 +214,14 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
       isReady: () => parts.resolve(READINESS).isReady,
     });
   });
+  provide(TOKENIZER, (parts) => {
+    if (options.tokenizer === undefined) return null;
+    const { tokenizers: observer } = parts.resolve(METRICS);
+    const manager = parts.resolve(MANAGER);
+    const pool = tokenizerPool(options.tokenizer, { directory: manager, observer, clock: parts.resolve(CLOCK) });
+    observer.observe(pool);
+    return pool;
+  });
   provide(
     STORE,
     (parts) =>
@@ -228,6 +241,7 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
             signal,
           }),
         keeper: parts.resolve(KEEPER),
+        tokenizer: parts.resolve(TOKENIZER),
         isEnabled: options.enabled ?? true,
         onStartFailed: options.onStartFailed ?? (() => {}),
       }),

@@ -7,6 +7,7 @@ import { type RequestMetrics, registerRequestSeries } from "./metrics/request-se
 import { type RoutingMetrics, registerRoutingSeries } from "./metrics/routing.ts";
 import { registerSnapshotSeries } from "./metrics/snapshot-series.ts";
 import { registerHeldSeries, registerSyncSeries } from "./metrics/sync-series.ts";
+import { registerTokenizerSeries, type TokenizerMetrics } from "./metrics/tokenizer.ts";
 import { registerWatchSeries } from "./metrics/watch-series.ts";
 import type { SnapshotObserver } from "./snapshot/observer.ts";
 import type { PodDirectory, SyncObserver } from "./sync/status.ts";
@@ -32,6 +33,7 @@ export interface Metrics extends SyncObserver, Disposable {
   readonly requests: RequestMetrics;
   readonly snapshots: SnapshotObserver;
   readonly watch: WatchObserver;
+  readonly tokenizers: TokenizerMetrics;
   /** Begins to measure the event loop, by a timer that keeps no process alive. */
   start(): void;
   /** Events could not be followed, for good. */
@@ -59,6 +61,7 @@ export function createMetrics(registry: Registry, options: MetricsOptions = {}):
   const requests = registerRequestSeries(registry, PREFIX);
   const watch = registerWatchSeries(registry, PREFIX);
   const snapshots = registerSnapshotSeries(registry, PREFIX);
+  const tokenizers = registerTokenizerSeries(registry, PREFIX);
   if (options.processMetrics === true) collectDefaultMetrics({ register: registry });
   const startFailures = new Counter({
     name: `${PREFIX}kvcache_sync_start_failures_total`,
@@ -72,6 +75,7 @@ export function createMetrics(registry: Registry, options: MetricsOptions = {}):
     requests,
     snapshots,
     watch,
+    tokenizers,
     start: () => eventLoop.start(),
     startFailed: () => startFailures.inc(),
     [Symbol.dispose]: () => {

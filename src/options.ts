@@ -4,10 +4,12 @@ import type { KubernetesOptions } from "./discovery/kubernetes.ts";
 import type { StaticEndpoint } from "./discovery/static.ts";
 import { ConfigurationError } from "./errors.ts";
 import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
+import { tokenizerOf, tokenizerShape } from "./options/tokenizer.ts";
 import { VARIABLES } from "./options/variables.ts";
 import { firstIssue } from "./schema-issue.ts";
 import { resolveWarmStartOptions, type WarmStartOptions } from "./snapshot/options.ts";
 import type { StreamOptions } from "./sync/options.ts";
+import type { TokenizerSettings } from "./tokenizer/settings.ts";
 
 /** Which implementation of `Transport` is used. `auto` is `zmtp`. */
 export type TransportName = "zmtp" | "libzmq" | "memory" | "websocket" | "auto";
@@ -44,6 +46,8 @@ export interface DaemonOptions {
   readonly connections: ConnectionOptions;
   /** What the start goes on from, and what is kept for the next. */
   readonly warmStart: WarmStartOptions;
+  /** What makes tokens of prompts; absent: callers send tokens. */
+  readonly tokenizer?: TokenizerSettings;
   /** Whether `GET /dump` answers. */
   readonly dumpEnabled: boolean;
 }
@@ -104,6 +108,7 @@ const schema = z.strictObject({
   peers: z.array(text).max(100).optional(),
   restoreTimeoutMs: count(1).optional(),
   dump: z.boolean().optional(),
+  ...tokenizerShape,
 });
 
 type Values = z.output<typeof schema>;
@@ -202,6 +207,7 @@ function withDefaults(values: Values): DaemonOptions {
   const replayRetryMaxMs = values.replayRetryMaxMs ?? Math.max(30_000, replayRetryMinMs ?? 0);
   const quietCheckMaxMs = Math.max(60_000, quietCheckMs ?? 0);
   const security = securityOf(values);
+  const tokenizer = tokenizerOf(values);
   return {
     transport: values.transport ?? "zmtp",
     host: values.host ?? "127.0.0.1",
@@ -222,6 +228,7 @@ function withDefaults(values: Values): DaemonOptions {
     }),
     connections: withoutUndefined({ maxMessageBytes, reconnectMinMs, reconnectMaxMs }),
     warmStart: warmStartOf(values),
+    ...(tokenizer !== undefined && { tokenizer }),
     dumpEnabled: values.dump ?? true,
   };
 }

@@ -9,6 +9,7 @@ import type { SnapshotKeeper } from "./snapshot/keeper.ts";
 import type { KVEventManager } from "./sync/manager.ts";
 import type { RestoredStreams } from "./sync/restored.ts";
 import type { PodInfo } from "./sync/status.ts";
+import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 import type { Transport } from "./transport.ts";
 
 /** What a store owns; `createStore` makes them. */
@@ -25,6 +26,8 @@ export interface StoreParts {
   readonly warmStart: (signal: AbortSignal) => Promise<RestoredStreams | null>;
   /** `null`: no snapshots are written. */
   readonly keeper: SnapshotKeeper | null;
+  /** `null`: callers send tokens. */
+  readonly tokenizer: Tokenizer | null;
   /** Whether `initKVEventSync()` does anything. */
   readonly isEnabled: boolean;
   readonly onStartFailed: (error: Error) => void;
@@ -64,6 +67,11 @@ export class Store implements AsyncDisposable {
   /** The index in any state, for who lives as long as the store; others ask `getSyncPrefixIndexer`. */
   get indexer(): PrefixIndexer {
     return this.#parts.indexer;
+  }
+
+  /** Makes tokens of prompts as engines do; `null` where none is configured. It ends with the store. */
+  get tokenizer(): Tokenizer | null {
+    return this.#parts.tokenizer;
   }
 
   /** The lines of a dump of this moment: what another daemon, or the next start of this one, can go on from. */
@@ -153,7 +161,7 @@ export class Store implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const { readiness, keeper, manager, metrics } = this.#parts;
+    const { readiness, keeper, manager, tokenizer, metrics } = this.#parts;
     const { isReady: withLast } = readiness;
     this.#isOpen = false;
     readiness.close();
@@ -164,6 +172,7 @@ export class Store implements AsyncDisposable {
       await keeper?.stop({ withLast });
       await manager.stop();
     } finally {
+      await tokenizer?.[Symbol.asyncDispose]();
       metrics[Symbol.dispose]();
     }
   }

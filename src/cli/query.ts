@@ -8,7 +8,8 @@ import { formatTable } from "./table.ts";
 
 interface Flags {
   readonly model: string;
-  readonly tokensFile: string;
+  readonly tokensFile?: string;
+  readonly prompt?: string;
   readonly url: string;
   readonly loraName?: string;
   readonly cacheSalt?: string;
@@ -24,7 +25,8 @@ export function queryCommand(): Command {
   return new Command("query")
     .description("Asks a daemon which instance holds the longest part of a prompt.")
     .requiredOption("--model <name>", "the model")
-    .requiredOption(
+    .option("--prompt <text>", "the prompt, for a daemon with a tokenizer")
+    .option(
       "--tokens-file <file>",
       "the prompt's token ids: a JSON array, or numbers with spaces between; - reads them here",
     )
@@ -38,10 +40,15 @@ export function queryCommand(): Command {
 
 async function query(flags: Flags): Promise<void> {
   const endpoint = queryUrl(flags.url);
-  const tokens = parseTokens(await readTokensFile(flags.tokensFile), flags.tokensFile);
-  const answer = await ask(endpoint, flags, tokens);
+  const { prompt, tokensFile } = flags;
+  if ((prompt === undefined) === (tokensFile === undefined)) {
+    throw new ConfigurationError("invalid-option", "query takes --tokens-file or --prompt: give one of them");
+  }
+  const tokens = tokensFile === undefined ? undefined : parseTokens(await readTokensFile(tokensFile), tokensFile);
+  const answer = await ask(endpoint, flags, tokens === undefined ? { prompt } : { token_ids: tokens });
   const isPlain = flags.json === true || !process.stdout.isTTY;
-  process.stdout.write(isPlain ? `${JSON.stringify(answer)}\n` : formatAnswer(answer, tokens.length));
+  const count = tokens?.length ?? answer.tokenized?.tokens ?? 0;
+  process.stdout.write(isPlain ? `${JSON.stringify(answer)}\n` : formatAnswer(answer, count));
 }
 
 /**
@@ -108,11 +115,11 @@ function queryUrl(base: string): URL {
   throw new ConfigurationError("invalid-option", `--url is ${shownValue(base)}: use one such as http://127.0.0.1:8090`);
 }
 
-async function ask(endpoint: URL, flags: Flags, tokens: readonly number[]): Promise<QueryResponse> {
+async function ask(endpoint: URL, flags: Flags, prompt: object): Promise<QueryResponse> {
   const { url, model, loraName, cacheSalt, routingGroup } = flags;
   const request = {
     model_name: model,
-    token_ids: tokens,
+    ...prompt,
     lora_name: loraName,
     cache_salt: cacheSalt,
     routing_group: routingGroup,

@@ -47,6 +47,12 @@ export function serveCommand(): Command {
     .option("--ranks <count>", "data-parallel ranks of each endpoint, on the ports that follow", numberFlag)
     .option("--topic <prefix>", "subscribe to topics that begin so (default: all)")
     .option("--block-size <tokens>", "tokens per block where engines do not say", numberFlag)
+    .option(
+      "--tokenizer-type <name>",
+      "of prompts in queries: remote asks engines, character takes bytes (default: none)",
+    )
+    .option("--tokenizer-endpoint <url>", "remote: who tokenizes for all models (default: each model's own pods)")
+    .option("--tokenizer-endpoint-template <url>", "remote: of a pod, %s is its host (default: http://%s:8000)")
     .option("--transport <name>", "zmtp, libzmq, memory, websocket or auto (default: zmtp)")
     .option("--curve-server-key <key>", "CURVE: the engines' public key, in Z85")
     .option("--curve-secret-key-file <file>", "CURVE: our secret key (see keygen)")
@@ -115,7 +121,7 @@ function unpaired(flag: string, count: number, endpoints: number): Configuration
 async function serve(options: DaemonOptions): Promise<void> {
   // On standard error, so that standard output stays free for who pipes.
   const logger = pino({ name: "kv-event-sync", level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
-  const { transport, security, connections, endpoints, kubernetes, index, streams, warmStart } = options;
+  const { transport, security, connections, endpoints, kubernetes, index, streams, warmStart, tokenizer } = options;
   const observers = [logObserver(logger)];
   using stop = new StopSignal();
   await using store = await createStore({
@@ -128,6 +134,7 @@ async function serve(options: DaemonOptions): Promise<void> {
     index,
     streams,
     warmStart,
+    ...(tokenizer !== undefined && { tokenizer }),
     observers,
     snapshotObserver: snapshotLog(logger),
     processMetrics: true,
@@ -138,6 +145,7 @@ async function serve(options: DaemonOptions): Promise<void> {
     registered: store.registered,
     registry: store.registry,
     requests: store.metrics.requests,
+    tokenizer: store.tokenizer,
     isReady: () => store.isReady,
     ...(options.dumpEnabled && { dump: () => store.dump() }),
     onError: (error) => logger.error({ err: error }, "request failed"),

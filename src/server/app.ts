@@ -8,10 +8,12 @@ import { KVEventSyncError } from "../errors.ts";
 import type { PrefixIndexer } from "../indexer/indexer.ts";
 import type { RequestMetrics } from "../metrics.ts";
 import type { PodDirectory } from "../sync/status.ts";
-import { readQuery, readRegistration, readUnregistration } from "./bodies.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { readRegistration, readUnregistration } from "./bodies.ts";
 import { Dumps } from "./dump.ts";
 import { HttpError } from "./http-error.ts";
 import { describeApi } from "./openapi.ts";
+import { readAnyQuery } from "./prompt.ts";
 import { answerQuery } from "./query.ts";
 import { workerOf } from "./workers.ts";
 
@@ -30,6 +32,8 @@ export interface ServerParts {
   readonly registry: Registry;
   /** Hears of each answer; a path that is none of ours counts as `other`. Default nobody. */
   readonly requests?: RequestMetrics;
+  /** Makes tokens of prompts. Default none: a query without tokens is answered by 503. */
+  readonly tokenizer?: Tokenizer | null;
   readonly isReady: () => boolean;
   /** The lines of a dump; whoever has them knows the seed of the hashes. Default none: `/dump` answers 503. */
   readonly dump?: () => AsyncIterable<string>;
@@ -69,7 +73,9 @@ export function createApp(parts: ServerParts): OpenAPIHono {
 
   app.post("/query", limit, async (c) => {
     const { indexer, directory } = parts;
-    return c.json(answerQuery(readQuery(await bodyOf(c)), indexer, directory));
+    const { query, tokenized } = await readAnyQuery(await bodyOf(c), parts.tokenizer ?? null, c.req.raw.signal);
+    const answer = answerQuery(query, indexer, directory);
+    return c.json(tokenized === null ? answer : { ...answer, tokenized });
   });
   app.post("/register", limit, async (c) => {
     registryOf(parts).register(readRegistration(await bodyOf(c)));

@@ -24,7 +24,16 @@ const blockKeys = z.array(z.unknown()).nullable();
 
 const documentedQuery = z
   .object({
-    token_ids: z.array(tokenId).max(MAX_TOKENS).openapi({ description: "The prompt, tokenized." }),
+    token_ids: z
+      .array(tokenId)
+      .max(MAX_TOKENS)
+      .optional()
+      .openapi({ description: "The prompt, tokenized; without it prompt or messages." }),
+    prompt: z.string().nullish().openapi({ description: "A text, for a daemon with a tokenizer." }),
+    messages: z
+      .array(z.looseObject({ role: z.string() }))
+      .nullish()
+      .openapi({ description: "A chat, for a daemon with a tokenizer; with the options of vLLM's /tokenize." }),
     model_name: name,
     routing_group: name.nullish().openapi({ description: "Default: default." }),
     lora_name: z.string().nullish().openapi({ description: "Adapter by name; wins over lora_id." }),
@@ -152,7 +161,8 @@ export function readUnregistration(body: unknown): Unregistration {
   };
 }
 
-function checked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
+/** What the schema makes of a body. Throws HttpError 400. */
+export function checked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const { path, value, problem } = firstIssue(parsed.error, body, []);

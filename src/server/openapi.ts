@@ -26,6 +26,10 @@ const queryResponse = z
         streams: z.record(z.string(), streamStatus),
       }),
     ),
+    tokenized: z
+      .object({ by: z.string(), tokens })
+      .optional()
+      .openapi({ description: "Which tokenizer served, where the query had a prompt or messages." }),
   })
   .openapi("QueryResponse");
 

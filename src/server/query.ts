@@ -2,6 +2,7 @@ import type { PodMatch, PrefixIndexer } from "../indexer/indexer.ts";
 import type { PodDirectory, PodInfo, StreamStatus } from "../sync/status.ts";
 import type { QueryRequest } from "./bodies.ts";
 import { HttpError } from "./http-error.ts";
+import type { Tokenized } from "./prompt.ts";
 
 /** How much of the prompt one instance holds. */
 export interface InstanceScore {
@@ -28,6 +29,8 @@ export interface QueryResponse {
   readonly frequencies: readonly number[];
   /** Those that hold anything of the prompt; in no order, since JSON objects have none. */
   readonly instances: Readonly<Record<string, InstanceScore>>;
+  /** Where the query had a prompt instead of tokens. */
+  readonly tokenized?: Tokenized;
 }
 
 /** Asks the index. Throws HttpError 404 for a model that no known instance of the group serves. */

@@ -71,7 +71,7 @@ test("the API describes itself, every path and every body of it", async () => {
     for (const { responses } of Object.values(operation)) assert.ok(Object.keys(responses).length > 0);
   }
   const { QueryRequest } = body.components.schemas;
-  assert.deepEqual(QueryRequest.required, ["token_ids", "model_name"]);
+  assert.deepEqual(QueryRequest.required, ["model_name"]);
   assert.equal(QueryRequest.properties.token_ids.items.maximum, 0xffff_ffff);
   assert.equal(QueryRequest.properties.token_ids.maxItems, 2 ** 20);
   const references = JSON.stringify(body).matchAll(/"#\/components\/schemas\/([^"]+)"/g);
