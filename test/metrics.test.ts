@@ -367,7 +367,7 @@ test("requests are timed by endpoint and outcome, and what is asked for makes up
   assert.equal(series.get(`${name}_count{endpoint="/query",outcome="success"}`), 2);
   assert.equal(series.get(`${name}_sum{endpoint="/query",outcome="success"}`), 0.003);
   assert.equal(series.get(`${name}_count{endpoint="/query",outcome="client_error"}`), 1);
-  assert.equal(series.get(`${name}_count{endpoint="other",outcome="client_error"}`), 51);
+  assert.equal(series.get(`${name}_count{endpoint="other",outcome="client_error"}`), 77);
 });
 
 test("two instances count apart, and nothing goes to the global registry", async (context) => {

@@ -10,12 +10,12 @@ export type RequestOutcome = "success" | "client_error" | "server_error";
 
 /** Records the requests that were answered. */
 export interface RequestMetrics {
-  /** `endpoint` as in the API's description, such as `/query`; the first 50 count by name, all others as `other`. */
+  /** `endpoint` as in the API's description, such as `/query`; the first 24 count by name, all others as `other`. */
   answered(endpoint: string, outcome: RequestOutcome, durationSeconds: number): void;
 }
 
 /** More than there are: a caller that passes on what a stranger asked for must not fill the memory. */
-const MAX_ENDPOINTS = 50;
+const MAX_ENDPOINTS = 24;
 
 export function registerRequestSeries(registry: Registry, prefix: string): RequestMetrics {
   const endpoints = new Map<string, Map<RequestOutcome, Distribution>>();

@@ -11,7 +11,7 @@ export interface RoutingSubject {
   readonly usingKvSync: boolean;
 }
 
-/** Records what routing decides. Models beyond the first 1,000 count as `other`. */
+/** Records what routing decides. Models beyond the first 1,000, and reasons and kinds beyond 20, count as `other`. */
 export interface RoutingMetrics {
   /** `matchPercent`: of the prompt's blocks, 0 to 100, on the pod that was chosen. */
   decided(subject: RoutingSubject, selection: RoutingSelection, matchPercent: number, latencySeconds: number): void;
@@ -28,6 +28,8 @@ export type MatchPercentBucket = "0" | "1-25" | "26-50" | "51-75" | "76-100";
 
 /** Upper bound of a series' `model` values: as many as the index has contexts. */
 const MAX_MODELS = 1_000;
+/** Of the values that a caller makes up. */
+const MAX_KINDS = 20;
 
 export function matchPercentBucket(matchPercent: number): MatchPercentBucket {
   if (!(matchPercent > 0)) return "0";
@@ -76,6 +78,8 @@ export function registerRoutingSeries(registry: Registry, prefix: string): Routi
     registers,
   });
   const models = new BoundedNames(MAX_MODELS);
+  const reasons = new BoundedNames(MAX_KINDS);
+  const indexerTypes = new BoundedNames(MAX_KINDS);
   const labels = ({ model, usingKvSync }: RoutingSubject) => ({
     model: models.get(model),
     using_kv_sync: String(usingKvSync),
@@ -87,10 +91,10 @@ export function registerRoutingSeries(registry: Registry, prefix: string): Routi
       selections.inc({ ...common, selection });
       if (latencySeconds >= 0 && Number.isFinite(latencySeconds)) latencies.observe(common, latencySeconds);
     },
-    failed: (subject, reason) => errors.inc({ ...labels(subject), reason }),
+    failed: (subject, reason) => errors.inc({ ...labels(subject), reason: reasons.get(reason) }),
     imbalanced: (subject) => imbalances.inc(labels(subject)),
     indexerStatus: (model, indexerType, isUp) =>
-      indexers.set({ model: models.get(model), indexer_type: indexerType }, isUp ? 1 : 0),
+      indexers.set({ model: models.get(model), indexer_type: indexerTypes.get(indexerType) }, isUp ? 1 : 0),
   };
 }
 

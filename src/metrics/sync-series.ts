@@ -25,7 +25,7 @@ const COUNTERS: Counts = {
   ],
   kvcache_zmq_replay_requests_total: ["Replays asked for.", (pod) => pod.replayRequests],
   kvcache_zmq_replay_success_total: ["Replays that brought all that was missing.", (pod) => pod.replaySuccesses],
-  kvcache_zmq_replay_failures_total: ["Replays that did not.", (pod) => pod.replayFailures],
+  kvcache_zmq_replay_failures_total: ["Replays that did not bring all that was missing.", (pod) => pod.replayFailures],
   kvcache_zmq_duplicate_batches_total: ["Batches that came twice and were applied once.", (pod) => pod.duplicates],
   kvcache_zmq_restarts_total: ["Engine processes that took the place of another one.", (pod) => pod.restarts],
 };
@@ -116,7 +116,7 @@ const HELD: Readonly<Record<string, readonly [help: string, read: (stream: Strea
     "Batches received that wait for those before them: so far the index is behind.",
     (stream) => stream.heldBatches,
   ],
-  kvcache_zmq_held_bytes: ["Memory that they take.", (stream) => stream.heldBytes],
+  kvcache_zmq_held_bytes: ["Memory that the batches that wait take.", (stream) => stream.heldBytes],
 };
 
 /** What waits in the streams at the scrape. */

@@ -53,6 +53,13 @@ export const ETCD: Tool = { name: "etcd", variable: "ETCD", remedy: "apt-get ins
 
 export const KUBECTL: Tool = { name: "kubectl", variable: "KUBECTL", remedy: "apt-get install kubernetes-client" };
 
+/** Debian has it in the package of the server, which it starts where it starts services. */
+export const PROMTOOL: Tool = {
+  name: "promtool",
+  variable: "PROMTOOL",
+  remedy: "apt-get install --no-install-recommends prometheus",
+};
+
 function versionFlags(version: string): string {
   const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version)!;
   const values = { gitVersion: version, gitMajor: major, gitMinor: minor };
