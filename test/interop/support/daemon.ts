@@ -56,6 +56,12 @@ export class Daemon implements AsyncDisposable {
     }
   }
 
+  /** Takes the pod away with all of its ranks. */
+  async unregister(pod: string): Promise<void> {
+    const response = await this.#post("unregister", { instance_id: pod, model_name: MODEL });
+    if (response.status !== 200) throw new Error(`unregister ${pod}: ${response.status} ${await response.text()}`);
+  }
+
   /** Of a pod that is not known: none. */
   async streams(pod: string): Promise<readonly StreamState[]> {
     const workers = (await (await fetch(`${this.#url}/workers`)).json()) as readonly Worker[];
@@ -79,11 +85,19 @@ export class Daemon implements AsyncDisposable {
     return new Map(Object.entries(scores).map(([pod, ranks]) => [pod, byRank(ranks)])) satisfies Scores;
   };
 
-  /** Sum of a series of `GET /metrics`. */
-  async metric(name: string): Promise<number> {
+  /** Every series of `GET /metrics`, with its labels. */
+  async metrics(): Promise<ReadonlyMap<string, number>> {
     const lines = (await (await fetch(`${this.#url}/metrics`)).text()).split("\n");
-    const values = lines.filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
-    return values.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+    const series = lines.filter((line) => line !== "" && !line.startsWith("#"));
+    return new Map(series.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.split(" ").at(-1))]));
+  }
+
+  /** Sum of a series. */
+  async metric(name: string): Promise<number> {
+    let sum = 0;
+    for (const [series, value] of await this.metrics())
+      if (series === name || series.startsWith(`${name}{`)) sum += value;
+    return sum;
   }
 
   /** Ends it as its user does. Resolves to its exit code. */

@@ -17,6 +17,8 @@ export interface Comparison {
   readonly divergence: readonly string[];
   /** Those of them that claim more than is held. */
   readonly excess: readonly string[];
+  /** Ranks of which any answer is wrong: `pod rank`. */
+  readonly differing: ReadonlySet<string>;
 }
 
 interface HeldByRank {
@@ -41,20 +43,24 @@ export async function compare(
   const prompts = distinct([...pods.values(), ...past].flatMap((truth) => truth.ranks.flatMap((each) => each.prompts)));
   const divergence: string[] = [];
   const excess: string[] = [];
+  const differing = new Set<string>();
+  const keysOf = new KeyCache();
   let incomplete = 0;
   for (const prompt of prompts) {
     const scores = await query(prompt);
     const strangers = [...scores.keys()].filter((pod) => !pods.has(pod));
     excess.push(...strangers.map((pod) => `${pod} is named and does not exist`));
     for (const each of ranks) {
-      const expected = leadingTokens(prompt, each);
+      const expected = leadingTokens(keysOf.keys(prompt, each.blockSize), each);
       const found = scores.get(each.pod)?.get(each.rank) ?? 0;
       if (expected < prompt.tokens.length) incomplete += 1;
-      if (found !== expected) (found > expected ? excess : divergence).push(describe(prompt, each, expected, found));
+      if (found === expected) continue;
+      differing.add(`${each.pod} ${each.rank}`);
+      (found > expected ? excess : divergence).push(describe(prompt, each, expected, found));
     }
   }
   const blocks = ranks.reduce((sum, { held }) => sum + held.size, 0);
-  return { prompts: prompts.length, blocks, incomplete, divergence: [...divergence, ...excess], excess };
+  return { prompts: prompts.length, blocks, incomplete, divergence: [...divergence, ...excess], excess, differing };
 }
 
 function describe(prompt: ServedPrompt, { pod, rank }: HeldByRank, expected: number, found: number): string {
@@ -70,8 +76,21 @@ function heldPrefixes(prompts: readonly ServedPrompt[], blockSize: number): Read
   return held;
 }
 
-function leadingTokens(prompt: ServedPrompt, { blockSize, held }: HeldByRank): number {
-  const keys = prefixKeys(prompt, blockSize);
+/** The keys of the prompt that is asked for: each rank compares the same ones. */
+class KeyCache {
+  #prompt: ServedPrompt | null = null;
+  #keys = new Map<number, readonly string[]>();
+
+  keys(prompt: ServedPrompt, blockSize: number): readonly string[] {
+    if (this.#prompt !== prompt) this.#keys = new Map();
+    this.#prompt = prompt;
+    const keys = this.#keys.get(blockSize) ?? prefixKeys(prompt, blockSize);
+    this.#keys.set(blockSize, keys);
+    return keys;
+  }
+}
+
+function leadingTokens(keys: readonly string[], { blockSize, held }: HeldByRank): number {
   const firstMissing = keys.findIndex((key) => !held.has(key));
   return (firstMissing < 0 ? keys.length : firstMissing) * blockSize;
 }

@@ -12,7 +12,7 @@ const TIMEOUT_MS = 240_000;
 const INSTALL = "python3 -m venv .venv && .venv/bin/pip install pyzmq msgspec";
 
 /** The first of `PYTHON`, `.venv` and `python3` that has what an engine needs; `null` if none has. */
-function findPython(): string | null {
+export function findPython(): string | null {
   const candidates = [PYTHON, join(root, ".venv/bin/python"), "python3"];
   const imports = ["-c", "import zmq, msgspec"];
   for (const candidate of candidates) {
