@@ -1,43 +1,76 @@
 import type { Logger } from "pino";
 import type { WatchObserver } from "../discovery/kubernetes/observer.ts";
 import type { SnapshotObserver } from "../snapshot/observer.ts";
-import type { SyncObserver } from "../sync/status.ts";
+import type { PurgeReason, StreamId, StreamStatus, SyncObserver } from "../sync/status.ts";
+import type { ConnectionState } from "../transport.ts";
+import type { Level, LimitedLog } from "./limited-log.ts";
 
-/** At most so many lines of one kind for one stream in a minute: an engine that flaps must not drown the others. */
-const LINES_PER_MINUTE = 6;
-const MINUTE_MS = 60_000;
+const STATUSES: Readonly<Record<StreamStatus, readonly [Level, message: string]>> = {
+  // Why is told by the connection, or by what was forgotten.
+  connecting: ["debug", "stream is connecting"],
+  "catching-up": ["debug", "stream is catching up"],
+  live: ["info", "stream is live: the index holds what the engine holds"],
+  partial: ["info", "stream is partial: what the engine stored before the first event that could be had is not known"],
+};
 
-/** Logs what a person would act on. */
-export function logObserver(logger: Logger, now: () => number = Date.now): SyncObserver {
-  const limiter = new Limiter(now);
+const PURGES: Readonly<Record<PurgeReason, readonly [Level, message: string]>> = {
+  restart: ["info", "forgot all blocks: another process answers there"],
+  rebuild: ["info", "forgot all blocks: a replay reaches further back, and all is read anew"],
+  gap: ["warn", "forgot all blocks: events were lost that cannot be had again"],
+  unverified: [
+    "warn",
+    "forgot all blocks: the connection was lost, and no replay proves that the engine is still the same; give it a replay endpoint",
+  ],
+};
+
+/**
+ * Logs what a person would act on, with the pod and the cause; at `debug` what leads to it, and at `trace` every batch,
+ * which alone is not limited.
+ */
+export function logObserver(logger: Logger, log: LimitedLog): SyncObserver {
+  const say = (level: Level, kind: string, stream: StreamId, fields: object, message: string): void =>
+    log.say(level, kind, stream.pod, { ...stream, ...fields }, message);
   return {
-    onStreamOpened: (stream) => logger.info(stream, "stream opened"),
-    onStreamClosed: (stream) => {
-      limiter.forget(`${stream.model} ${stream.pod} ${stream.rank}`);
-      logger.info(stream, "stream closed");
-    },
-    onConnection: (stream, state) => {
-      if (state.status !== "waiting" && state.status !== "closed") return;
-      if (state.cause === undefined) return;
-      const suppressed = limiter.admit(`${stream.model} ${stream.pod} ${stream.rank}`, "connection");
-      if (suppressed === null) return;
-      const { code, message } = state.cause;
-      const retryInMs = state.status === "waiting" ? state.retryInMs : undefined;
-      logger.warn({ ...stream, code, retryInMs, suppressed }, message);
-    },
+    onStreamOpened: (stream) => say("info", "streams opened", stream, {}, "stream opened"),
+    onStreamClosed: (stream) => say("info", "streams closed", stream, {}, "stream closed"),
+    onConnection: (stream, state) => sayConnection(say, stream, state),
     onStatus: (stream, status) => {
-      const suppressed = limiter.admit(`${stream.model} ${stream.pod} ${stream.rank}`, "status");
-      if (suppressed !== null) logger.info({ ...stream, status, suppressed }, `stream is ${status}`);
+      const [level, message] = STATUSES[status];
+      say(level, `status ${status}`, stream, { status }, message);
     },
     onPurge: (stream, reason) => {
-      const suppressed = limiter.admit(`${stream.model} ${stream.pod} ${stream.rank}`, "purge");
-      if (suppressed !== null) logger.warn({ ...stream, reason, suppressed }, `forgot all blocks: ${reason}`);
+      const [level, message] = PURGES[reason];
+      say(level, `forgotten by ${reason}`, stream, { reason }, message);
     },
-    onError: (stream, kind, error) => {
-      const suppressed = limiter.admit(`${stream.model} ${stream.pod} ${stream.rank}`, `error ${kind}`);
-      if (suppressed !== null) logger.warn({ ...stream, kind, suppressed }, error.message);
+    onError: (stream, kind, error) => say("warn", `errors ${kind}`, stream, { kind }, error.message),
+    onMissed: (stream, batches) => say("debug", "missed", stream, { batches }, `missed ${batches} batches`),
+    onDuplicate: (stream) => say("debug", "duplicates", stream, {}, "a batch came twice"),
+    onReplayRequested: (stream, from) => say("debug", "replays", stream, { from }, `asks for a replay from ${from}`),
+    onReplayEnded: (stream, succeeded, durationSeconds) => {
+      const outcome = succeeded ? "brought all that was missing" : "did not bring all that was missing";
+      say("debug", "ends of replays", stream, { durationSeconds }, `a replay ${outcome}`);
+    },
+    onBatch: (stream, sequence, events, durationSeconds, lagSeconds) => {
+      if (!logger.isLevelEnabled("trace")) return;
+      logger.trace({ ...stream, sequence, events, durationSeconds, lagSeconds }, `batch ${sequence}`);
     },
   };
+}
+
+type Say = (level: Level, kind: string, stream: StreamId, fields: object, message: string) => void;
+
+function sayConnection(say: Say, stream: StreamId, state: ConnectionState): void {
+  const { status } = state;
+  if ((status === "waiting" || status === "closed") && state.cause !== undefined) {
+    const { code, message } = state.cause;
+    say(
+      "warn",
+      "connections lost",
+      stream,
+      { code, ...(status === "waiting" && { retryInMs: state.retryInMs }) },
+      message,
+    );
+  } else say("debug", `connection ${status}`, stream, { connection: status }, `connection is ${status}`);
 }
 
 /** Logs from what the daemon goes on, and what it keeps for the next start. */
@@ -53,55 +86,13 @@ export function snapshotLog(logger: Logger): SnapshotObserver {
 }
 
 /** Logs what is wrong with the watch of a cluster, and that it is right again. */
-export function watchLog(logger: Logger, now: () => number = Date.now): WatchObserver {
-  const limiter = new Limiter(now);
+export function watchLog(log: LimitedLog): WatchObserver {
   return {
-    onList: (pods) => logger.info({ pods }, `listed ${pods} pods`),
+    onList: (pods) => log.say("info", "lists of pods", "kubernetes", { pods }, `listed ${pods} pods`),
     onTrouble: (trouble, { message }) => {
-      const suppressed = limiter.admit("kubernetes", trouble);
       // That a version expires, and that a cluster has nothing to tell, is in the nature of a watch.
       const level = trouble === "idle" ? "debug" : trouble === "expired" ? "info" : "warn";
-      if (suppressed !== null) logger[level]({ trouble, suppressed }, message);
+      log.say(level, `watch ${trouble}`, "kubernetes", { trouble }, message);
     },
   };
-}
-
-interface Window {
-  startedMs: number;
-  lines: number;
-  suppressed: number;
-}
-
-/** Counts lines by stream and kind. */
-class Limiter {
-  readonly #now: () => number;
-  readonly #streams = new Map<string, Map<string, Window>>();
-
-  constructor(now: () => number) {
-    this.#now = now;
-  }
-
-  /** How many were suppressed before this line; `null` where it is suppressed as well. */
-  admit(stream: string, kind: string): number | null {
-    const kinds = this.#streams.get(stream) ?? new Map<string, Window>();
-    this.#streams.set(stream, kinds);
-    const window = kinds.get(kind) ?? { startedMs: this.#now(), lines: 0, suppressed: 0 };
-    kinds.set(kind, window);
-    if (this.#now() - window.startedMs >= MINUTE_MS) {
-      window.startedMs = this.#now();
-      window.lines = 0;
-    }
-    window.lines++;
-    if (window.lines > LINES_PER_MINUTE) {
-      window.suppressed++;
-      return null;
-    }
-    const { suppressed } = window;
-    window.suppressed = 0;
-    return suppressed;
-  }
-
-  forget(stream: string): void {
-    this.#streams.delete(stream);
-  }
 }

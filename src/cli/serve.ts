@@ -6,6 +6,8 @@ import { DURATION } from "../options/variables.ts";
 import { type DaemonOptions, environmentSource, fileSource, type OptionSource, resolveOptions } from "../options.ts";
 import { createServer } from "../server/server.ts";
 import type { Store } from "../store.ts";
+import { LevelSwitch } from "./level-switch.ts";
+import { LimitedLog } from "./limited-log.ts";
 import { logObserver, snapshotLog, watchLog } from "./log-observer.ts";
 import { numberFlag } from "./number-flag.ts";
 import { StopSignal } from "./stop-signal.ts";
@@ -66,7 +68,10 @@ export function serveCommand(): Command {
     .option("--restore-timeout-ms <ms>", "time for a peer or the snapshot to be taken over", numberFlag)
     .option("--no-dump", "do not answer GET /dump, which tells the seed of the hashes")
     .option("--config <file>", "a JSON file of options; environment and flags are stronger")
-    .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent (default: info)")
+    .option(
+      "--log-level <level>",
+      "trace, debug, info, warn, error, fatal or silent (default: info); SIGUSR2 changes to debug and back",
+    )
     .option("--max-contexts <count>", "models × adapters × block sizes in the index", numberFlag)
     .option("--max-prefixes-per-context <count>", "blocks of each of them", numberFlag)
     .option("--max-message-bytes <bytes>", "largest message taken from an engine (default: 64 MiB)", numberFlag)
@@ -122,7 +127,8 @@ async function serve(options: DaemonOptions): Promise<void> {
   // On standard error, so that standard output stays free for who pipes.
   const logger = pino({ name: "kv-event-sync", level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
   const { transport, security, connections, endpoints, kubernetes, index, streams, warmStart, tokenizer } = options;
-  const observers = [logObserver(logger)];
+  using _level = new LevelSwitch(logger);
+  using log = new LimitedLog(logger);
   using stop = new StopSignal();
   await using store = await createStore({
     transport,
@@ -130,12 +136,12 @@ async function serve(options: DaemonOptions): Promise<void> {
     connections,
     endpoints,
     ...(kubernetes !== undefined && { kubernetes }),
-    watchObserver: watchLog(logger),
+    watchObserver: watchLog(log),
     index,
     streams,
     warmStart,
     ...(tokenizer !== undefined && { tokenizer }),
-    observers,
+    observers: [logObserver(logger, log)],
     snapshotObserver: snapshotLog(logger),
     processMetrics: true,
   });
@@ -148,7 +154,7 @@ async function serve(options: DaemonOptions): Promise<void> {
     tokenizer: store.tokenizer,
     isReady: () => store.isReady,
     ...(options.dumpEnabled && { dump: () => store.dump() }),
-    onError: (error) => logger.error({ err: error }, "request failed"),
+    onError: (error) => log.say("error", "failed requests", "the API", { err: error }, "request failed"),
   });
   const { host, port } = options;
   const { url } = await server.listen({ host, port }).catch((cause: Error) => {
