@@ -84,6 +84,7 @@ export type {
   SyncObserver,
 } from "./sync/status.ts";
 export { characterTokenizer } from "./tokenizer/character.ts";
+export { type LocalTokenizerOptions, localTokenizer } from "./tokenizer/local.ts";
 export {
   TokenizerPool,
   type TokenizerPoolObserver,
@@ -91,6 +92,7 @@ export {
   type TokenizerPoolStats,
 } from "./tokenizer/pool.ts";
 export { type RemoteTokenizerOptions, remoteTokenizer } from "./tokenizer/remote.ts";
+export type { TokenizerSettings } from "./tokenizer/settings.ts";
 export type {
   ChatMessage,
   ChatPrompt,

@@ -51,8 +51,9 @@ export function serveCommand(): Command {
     .option("--block-size <tokens>", "tokens per block where engines do not say", numberFlag)
     .option(
       "--tokenizer-type <name>",
-      "of prompts in queries: remote asks engines, character takes bytes (default: none)",
+      "of prompts in queries: remote asks engines, local files, character takes bytes (default: none)",
     )
+    .option("--tokenizer-path <folder>", "of a model with its tokenizer.json: for local, and where no engine answers")
     .option("--tokenizer-endpoint <url>", "remote: who tokenizes for all models (default: each model's own pods)")
     .option("--tokenizer-endpoint-template <url>", "remote: of a pod, %s is its host (default: http://%s:8000)")
     .option("--transport <name>", "zmtp, libzmq, memory, websocket or auto (default: zmtp)")

@@ -65,6 +65,7 @@ export const VARIABLES: Readonly<Record<string, Variable>> = {
   KV_PEERS: { option: "peers", ...URLS },
   KV_RESTORE_TIMEOUT: { option: "restoreTimeoutMs", ...DURATION },
   KV_TOKENIZER_TYPE: { option: "tokenizerType", ...TEXT },
+  KV_TOKENIZER_PATH: { option: "tokenizerPath", ...TEXT },
   KV_TOKENIZER_ENDPOINT: { option: "tokenizerEndpoint", ...TEXT },
   KV_DUMP: { option: "dump", ...SWITCH },
   KV_CURVE_SERVER_KEY: { option: "curveServerKey", ...TEXT },

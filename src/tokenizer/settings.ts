@@ -2,13 +2,20 @@ import type { Clock } from "../clock.ts";
 import { ConfigurationError } from "../errors.ts";
 import type { PodDirectory } from "../sync/status.ts";
 import { characterTokenizer } from "./character.ts";
+import { localTokenizer } from "./local.ts";
 import { TokenizerPool, type TokenizerPoolObserver } from "./pool.ts";
 import { remoteTokenizer } from "./remote.ts";
+import type { TokenizerKind } from "./tokenizer.ts";
 
 /** Which tokenizer there is. */
 export interface TokenizerSettings {
-  /** `remote` asks engines; `character` takes each byte for a token, as simulated engines do. */
-  readonly type: "remote" | "character";
+  /**
+   * `remote` asks engines, and files where none answers, if `path` is given; `local` asks files alone; `character` takes
+   * each byte for a token, as simulated engines do.
+   */
+  readonly type: TokenizerKind;
+  /** Folder of a model with its `tokenizer.json`. */
+  readonly path?: string;
   /** Base URL of the engine, or service of engines, that tokenizes for all models. Default each model's own pods. */
   readonly endpoint?: string;
   /** Base URL of a pod's engine, with `%s` for its host. Default `http://%s:8000`, as AIBrix. */
@@ -41,6 +48,7 @@ const DEFAULT_TEMPLATE = "http://%s:8000";
 export function tokenizerPool(settings: TokenizerSettings, surroundings: TokenizerSurroundings): TokenizerPool {
   const {
     type,
+    path,
     endpoint,
     endpointTemplate = DEFAULT_TEMPLATE,
     timeoutMs,
@@ -56,13 +64,24 @@ export function tokenizerPool(settings: TokenizerSettings, surroundings: Tokeniz
     ...(maxTokenizers !== undefined && { maxTokenizers }),
   };
   if (type === "character") return new TokenizerPool({ ...common, fallbacks: [characterTokenizer()] });
+  const local = path === undefined ? [] : [localTokenizer({ path, clock: surroundings.clock })];
+  if (type === "local") {
+    if (path === undefined)
+      throw new ConfigurationError("invalid-option", "tokenizer local takes files: give their path");
+    return new TokenizerPool({ ...common, fallbacks: local });
+  }
   checkTemplate(endpointTemplate);
   const connect = (url: string) =>
     remoteTokenizer({ endpoint: url, clock: surroundings.clock, ...(timeoutMs !== undefined && { timeoutMs }) });
   // Made for its checks alone: it opens nothing before it is asked.
   connect(endpoint ?? urlOf("localhost", endpointTemplate));
   const podsOf = (model: string): readonly string[] => urlsOf(surroundings.directory, model, endpointTemplate);
-  return new TokenizerPool({ ...common, connect, endpointsOf: endpoint === undefined ? podsOf : () => [endpoint] });
+  return new TokenizerPool({
+    ...common,
+    connect,
+    fallbacks: local,
+    endpointsOf: endpoint === undefined ? podsOf : () => [endpoint],
+  });
 }
 
 /** The HTTP URLs of a model's engines, by where they publish; those that publish without TCP have none. */
