@@ -16,6 +16,12 @@ import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { type ConnectionOptions, defaultTransport, type SecurityOptions, type TransportName } from "./options.ts";
 import { Readiness } from "./readiness.ts";
+import {
+  observeAllReconcilers,
+  Reconciler,
+  type ReconcilerObserver,
+  type ReconcilerOptions,
+} from "./reconciler/reconciler.ts";
 import { SnapshotKeeper } from "./snapshot/keeper.ts";
 import { observeAllSnapshots, type SnapshotObserver } from "./snapshot/observer.ts";
 import { resolveWarmStartOptions, type WarmStartOptions } from "./snapshot/options.ts";
@@ -55,6 +61,10 @@ export interface StoreOptions {
   readonly streams?: StreamOptions;
   /** What makes tokens of prompts. Default none: callers send tokens. */
   readonly tokenizer?: TokenizerSettings;
+  /** Asks engines whether they dropped their caches without a word. Default: they are not asked. */
+  readonly reconcile?: ReconcilerOptions;
+  /** Hears what that finds, after the metrics. Default nobody. */
+  readonly reconcilerObserver?: ReconcilerObserver;
   /** What the start goes on from, and what is kept for the next. Default none: starts are cold. */
   readonly warmStart?: WarmStartOptions;
   /** Hear what happens to streams, after the metrics. */
@@ -87,6 +97,7 @@ const MANAGER = token<KVEventManager>("manager");
 const SNAPSHOT_OBSERVER = token<SnapshotObserver>("snapshot observer");
 const KEEPER = token<SnapshotKeeper | null>("snapshot keeper");
 const TOKENIZER = token<TokenizerPool | null>("tokenizer");
+const RECONCILER = token<Reconciler | null>("reconciler");
 const STORE = token<Store>("store");
 
 /**
@@ -222,6 +233,11 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
     observer.observe(pool);
     return pool;
   });
+  provide(RECONCILER, (parts) => {
+    if (options.reconcile === undefined) return null;
+    const observer = observeAllReconcilers([parts.resolve(METRICS).reconciler, options.reconcilerObserver ?? {}]);
+    return new Reconciler(parts.resolve(MANAGER), options.reconcile, observer, parts.resolve(CLOCK));
+  });
   provide(
     STORE,
     (parts) =>
@@ -241,6 +257,7 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
             signal,
           }),
         keeper: parts.resolve(KEEPER),
+        reconciler: parts.resolve(RECONCILER),
         tokenizer: parts.resolve(TOKENIZER),
         isEnabled: options.enabled ?? true,
         onStartFailed: options.onStartFailed ?? (() => {}),

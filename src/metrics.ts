@@ -3,12 +3,14 @@ import type { WatchObserver } from "./discovery/kubernetes/observer.ts";
 import { registerEventLoopSeries } from "./metrics/event-loop.ts";
 import { type MeasuredIndexer, registerIndexSeries } from "./metrics/index-series.ts";
 import { PodStates } from "./metrics/pod-state.ts";
+import { registerReconcilerSeries } from "./metrics/reconciler-series.ts";
 import { type RequestMetrics, registerRequestSeries } from "./metrics/request-series.ts";
 import { type RoutingMetrics, registerRoutingSeries } from "./metrics/routing.ts";
 import { registerSnapshotSeries } from "./metrics/snapshot-series.ts";
 import { registerHeldSeries, registerSyncSeries } from "./metrics/sync-series.ts";
 import { registerTokenizerSeries, type TokenizerMetrics } from "./metrics/tokenizer.ts";
 import { registerWatchSeries } from "./metrics/watch-series.ts";
+import type { ReconcilerObserver } from "./reconciler/reconciler.ts";
 import type { SnapshotObserver } from "./snapshot/observer.ts";
 import type { PodDirectory, SyncObserver } from "./sync/status.ts";
 
@@ -33,6 +35,7 @@ export interface Metrics extends SyncObserver, Disposable {
   readonly requests: RequestMetrics;
   readonly snapshots: SnapshotObserver;
   readonly watch: WatchObserver;
+  readonly reconciler: ReconcilerObserver;
   readonly tokenizers: TokenizerMetrics;
   /** Begins to measure the event loop, by a timer that keeps no process alive. */
   start(): void;
@@ -60,6 +63,7 @@ export function createMetrics(registry: Registry, options: MetricsOptions = {}):
   if (options.directory !== undefined) registerHeldSeries(registry, PREFIX, options.directory);
   const requests = registerRequestSeries(registry, PREFIX);
   const watch = registerWatchSeries(registry, PREFIX);
+  const reconciler = registerReconcilerSeries(registry, PREFIX);
   const snapshots = registerSnapshotSeries(registry, PREFIX);
   const tokenizers = registerTokenizerSeries(registry, PREFIX);
   if (options.processMetrics === true) collectDefaultMetrics({ register: registry });
@@ -75,6 +79,7 @@ export function createMetrics(registry: Registry, options: MetricsOptions = {}):
     requests,
     snapshots,
     watch,
+    reconciler,
     tokenizers,
     start: () => eventLoop.start(),
     startFailed: () => startFailures.inc(),

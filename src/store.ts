@@ -4,6 +4,7 @@ import { KVEventSyncError } from "./errors.ts";
 import type { PrefixIndexer } from "./indexer/indexer.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Readiness } from "./readiness.ts";
+import type { Reconciler } from "./reconciler/reconciler.ts";
 import { dumpLines } from "./snapshot/dump.ts";
 import type { SnapshotKeeper } from "./snapshot/keeper.ts";
 import type { KVEventManager } from "./sync/manager.ts";
@@ -29,6 +30,8 @@ export interface StoreParts {
   /** `null`: callers send tokens. */
   readonly tokenizer: Tokenizer | null;
   /** Whether `initKVEventSync()` does anything. */
+  /** `null`: engines are not asked. */
+  readonly reconciler: Reconciler | null;
   readonly isEnabled: boolean;
   readonly onStartFailed: (error: Error) => void;
 }
@@ -91,7 +94,7 @@ export class Store implements AsyncDisposable {
    * does nothing. Rejects with KVEventSyncError `closed`, and with the signal's reason.
    */
   async initKVEventSync(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const { manager, readiness, keeper, metrics, isEnabled } = this.#parts;
+    const { manager, readiness, keeper, metrics, isEnabled, reconciler } = this.#parts;
     if (!isEnabled || this.#startError !== null) return;
     metrics.start();
     this.#starting ??= this.#restore(options.signal);
@@ -107,6 +110,7 @@ export class Store implements AsyncDisposable {
     this.#isOpen = true;
     readiness.started();
     keeper?.start();
+    reconciler?.start();
   }
 
   /** Why `initKVEventSync()` could not start; `null` where nothing is wrong. */
@@ -161,13 +165,14 @@ export class Store implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const { readiness, keeper, manager, tokenizer, metrics } = this.#parts;
+    const { readiness, keeper, manager, tokenizer, metrics, reconciler } = this.#parts;
     const { isReady: withLast } = readiness;
     this.#isOpen = false;
     readiness.close();
     this.#aborted.abort(new KVEventSyncError("closed", "store: is closed; make a new one"));
     try {
       await this.#starting?.catch(() => {});
+      await reconciler?.[Symbol.asyncDispose]();
       // It reads what the end of the streams takes out of the index.
       await keeper?.stop({ withLast });
       await manager.stop();

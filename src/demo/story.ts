@@ -7,6 +7,7 @@ const PURGES: Readonly<Record<PurgeReason, string>> = {
   gap: "batches are lost for good: its blocks are forgotten",
   unverified: "nothing proves that it is the same process: blocks forgotten",
   rebuild: "its blocks are forgotten, to be told again from the start",
+  dropped: "it dropped its cache and did not say so: its blocks are forgotten",
 };
 
 /** The last part of `namespace/name`. */

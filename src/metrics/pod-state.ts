@@ -22,6 +22,7 @@ const PURGE_REASONS: ReadonlySet<string> = keys<PurgeReason>({
   gap: true,
   unverified: true,
   rebuild: true,
+  dropped: true,
 });
 const DECODE_ERRORS: ReadonlySet<string> = keys<DecodeErrorCode>({
   msgpack: true,

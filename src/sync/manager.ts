@@ -126,6 +126,16 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
     this.#remove(known);
   }
 
+  /**
+   * The pod's engines dropped their caches and did not say so. False where it is not known, or a stream of it is not
+   * following its engine now: then some of its blocks may still be there.
+   */
+  forget(pod: Pod): boolean {
+    const known = this.#pods.get(keyOf(pod));
+    if (known === undefined || !isSamePod(known.pod, pod)) return false;
+    return [...known.streams.values()].map((stream) => stream.forget()).every((isForgotten) => isForgotten);
+  }
+
   pods(): readonly PodInfo[] {
     return [...this.#pods.values()].map(({ pod, streams }) => ({
       pod,

@@ -26,7 +26,9 @@ export type PurgeReason =
   /** A lost connection came back, and there is no replay endpoint to prove that the process is still the same. */
   | "unverified"
   /** A replay reaches further back than what was known. */
-  | "rebuild";
+  | "rebuild"
+  /** Somebody who asked the engine itself knows that its cache is gone. */
+  | "dropped";
 
 /** A stream as of now. Counters count from its start. */
 export interface StreamInfo extends StreamId {

@@ -164,6 +164,18 @@ export class EventStream implements AsyncDisposable {
     return null;
   }
 
+  /**
+   * The engine dropped its cache and did not say so: what is known of it is taken out of the index, and the stream goes
+   * on from where it is, for all that comes is of the cache that is there now. False where it cannot be done, since what
+   * is under way would bring it back.
+   */
+  forget(): boolean {
+    if (this.#isClosed || this.#gate.isHeld || (this.#status !== "live" && this.#status !== "partial")) return false;
+    this.#handler.purge();
+    this.#counters.purged("dropped");
+    return true;
+  }
+
   /** Without a replay endpoint nothing could prove later that the engine is the same. */
   #state(): StreamState | null {
     const { mark } = this.#sequencer;

@@ -55,9 +55,10 @@ const VALUES: Readonly<Record<string, number>> = {
 /** Labels that mean something else in some series. */
 const VALUES_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   aibrix_kvcache_kubernetes_errors_total: { error_type: 5 },
+  aibrix_kvcache_reconciler_dropped_total: { reason: 3 },
   aibrix_kvcache_snapshot_writes_total: { outcome: 2 },
   aibrix_kvcache_zmq_errors_total: { error_type: 28 },
-  aibrix_kvcache_zmq_purges_total: { reason: 5 },
+  aibrix_kvcache_zmq_purges_total: { reason: 6 },
   aibrix_prefix_cache_routing_errors_total: { reason: 21 },
 };
 
