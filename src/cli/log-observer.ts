@@ -17,6 +17,7 @@ const PURGES: Readonly<Record<PurgeReason, readonly [Level, message: string]>> =
   restart: ["info", "forgot all blocks: another process answers there"],
   rebuild: ["info", "forgot all blocks: a replay reaches further back, and all is read anew"],
   gap: ["warn", "forgot all blocks: events were lost that cannot be had again"],
+  dropped: ["info", "forgot all blocks: the engine dropped its cache and did not say so"],
   unverified: [
     "warn",
     "forgot all blocks: the connection was lost, and no replay proves that the engine is still the same; give it a replay endpoint",
