@@ -108,6 +108,21 @@ test("what waited for a replay that never came was live all the same", () => {
   assert.deepEqual([appliedLive, news().filter((name) => name.startsWith("a"))], [["a6"], ["a2", "a6"]]);
 });
 
+test("what a replay brought too early is not live, though it is applied beside what is", () => {
+  const { sequencer, replay, end, appliedLive, news } = knowing(0);
+  sequencer.disconnected();
+  sequencer.connected(2);
+  replay("a", 5);
+  sequencer.live(2, 7, payload("a", 7));
+  assert.equal(sequencer.heldBatches, 2);
+  end("unanswered");
+  assert.deepEqual(
+    news().filter((name) => name.startsWith("a")),
+    ["a5", "a7"],
+  );
+  assert.deepEqual(appliedLive, ["a0", "a7"]);
+});
+
 test("an engine that has said nothing yet is live, and its first batch is awaited", () => {
   const { sequencer, live, end, news } = bench();
   sequencer.connected(1);
