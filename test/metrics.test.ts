@@ -356,7 +356,7 @@ test("process metrics are there where they are asked for", async (context) => {
   assert.ok((await scrape(registry)).has("process_resident_memory_bytes"));
 });
 
-test("requests are timed by endpoint and outcome, and what is asked for makes up no series", async (context) => {
+test("requests are timed by path and outcome, and what is asked for makes up no series", async (context) => {
   const { metrics, registry } = open(context);
   metrics.requests.answered("/query", "success", 0.001);
   metrics.requests.answered("/query", "success", 0.002);
@@ -364,10 +364,10 @@ test("requests are timed by endpoint and outcome, and what is asked for makes up
   for (let made = 0; made < 100; made++) metrics.requests.answered(`/made-up-${made}`, "client_error", 1);
   const series = await scrape(registry);
   const name = "kvcache_http_request_duration_seconds";
-  assert.equal(series.get(`${name}_count{endpoint="/query",outcome="success"}`), 2);
-  assert.equal(series.get(`${name}_sum{endpoint="/query",outcome="success"}`), 0.003);
-  assert.equal(series.get(`${name}_count{endpoint="/query",outcome="client_error"}`), 1);
-  assert.equal(series.get(`${name}_count{endpoint="other",outcome="client_error"}`), 77);
+  assert.equal(series.get(`${name}_count{path="/query",outcome="success"}`), 2);
+  assert.equal(series.get(`${name}_sum{path="/query",outcome="success"}`), 0.003);
+  assert.equal(series.get(`${name}_count{path="/query",outcome="client_error"}`), 1);
+  assert.equal(series.get(`${name}_count{path="other",outcome="client_error"}`), 77);
 });
 
 test("two instances count apart, and nothing goes to the global registry", async (context) => {

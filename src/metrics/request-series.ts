@@ -10,27 +10,28 @@ export type RequestOutcome = "success" | "client_error" | "server_error";
 
 /** Records the requests that were answered. */
 export interface RequestMetrics {
-  /** `endpoint` as in the API's description, such as `/query`; the first 24 count by name, all others as `other`. */
-  answered(endpoint: string, outcome: RequestOutcome, durationSeconds: number): void;
+  /** `path` as in the API's description, such as `/query`; the first 24 count by name, all others as `other`. */
+  answered(path: string, outcome: RequestOutcome, durationSeconds: number): void;
 }
 
 /** More than there are: a caller that passes on what a stranger asked for must not fill the memory. */
-const MAX_ENDPOINTS = 24;
+const MAX_PATHS = 24;
 
 export function registerRequestSeries(registry: Registry, prefix: string): RequestMetrics {
-  const endpoints = new Map<string, Map<RequestOutcome, Distribution>>();
+  const paths = new Map<string, Map<RequestOutcome, Distribution>>();
   pulledHistogram(registry, {
     name: `${prefix}kvcache_http_request_duration_seconds`,
-    help: "From a request's head to the head of its answer, by endpoint and outcome.",
-    labelNames: ["endpoint", "outcome"],
+    help: "From a request's head to the head of its answer, by path and outcome.",
+    // Not `endpoint`: under Prometheus Operator that is the port that is scraped.
+    labelNames: ["path", "outcome"],
     bounds: REQUEST_BOUNDS,
-    read: () => distributions(endpoints),
+    read: () => distributions(paths),
   });
   return {
-    answered: (endpoint, outcome, durationSeconds) => {
-      const name = endpoints.has(endpoint) || endpoints.size < MAX_ENDPOINTS ? endpoint : OTHER;
-      const outcomes = endpoints.get(name) ?? new Map<RequestOutcome, Distribution>();
-      endpoints.set(name, outcomes);
+    answered: (path, outcome, durationSeconds) => {
+      const name = paths.has(path) || paths.size < MAX_PATHS ? path : OTHER;
+      const outcomes = paths.get(name) ?? new Map<RequestOutcome, Distribution>();
+      paths.set(name, outcomes);
       const distribution = outcomes.get(outcome) ?? new Distribution(REQUEST_BOUNDS);
       outcomes.set(outcome, distribution);
       distribution.observe(durationSeconds);
@@ -38,11 +39,11 @@ export function registerRequestSeries(registry: Registry, prefix: string): Reque
   };
 }
 
-function* distributions(endpoints: ReadonlyMap<string, ReadonlyMap<RequestOutcome, Distribution>>): IterableIterator<{
-  readonly labels: { readonly endpoint: string; readonly outcome: string };
+function* distributions(paths: ReadonlyMap<string, ReadonlyMap<RequestOutcome, Distribution>>): IterableIterator<{
+  readonly labels: { readonly path: string; readonly outcome: string };
   readonly distribution: Distribution;
 }> {
-  for (const [endpoint, outcomes] of endpoints) {
-    for (const [outcome, distribution] of outcomes) yield { labels: { endpoint, outcome }, distribution };
+  for (const [path, outcomes] of paths) {
+    for (const [outcome, distribution] of outcomes) yield { labels: { path, outcome }, distribution };
   }
 }

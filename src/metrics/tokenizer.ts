@@ -29,7 +29,7 @@ export function registerTokenizerSeries(registry: Registry, prefix: string): Tok
   gauge("active_tokenizers", "Engines' tokenizers that are open.", ({ active }) => active);
   gauge("unhealthy_tokenizers", "Engines' tokenizers that failed and are left out.", ({ unhealthy }) => unhealthy);
   gauge("cached_prompts", "Prompts whose tokens are kept.", ({ cachedPrompts }) => cachedPrompts);
-  gauge("cache_bytes", "Memory that they take, about.", ({ cachedBytes }) => cachedBytes);
+  gauge("cache_bytes", "Memory that the prompts whose tokens are kept take, about.", ({ cachedBytes }) => cachedBytes);
   const hits = counter("cache_hits_total", "Prompts whose tokens were known.", []);
   const misses = counter("cache_misses_total", "Prompts whose tokens were not known.", []);
   const failures = counter("failures_total", "Attempts that failed, by tokenizer and reason.", ["tokenizer", "reason"]);

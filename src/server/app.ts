@@ -118,8 +118,8 @@ function recorder(requests: RequestMetrics): MiddlewareHandler {
     await next();
     const { status } = c.res;
     const outcome = status < 400 ? "success" : status < 500 ? "client_error" : "server_error";
-    const endpoint = Object.hasOwn(METHODS, c.req.path) ? c.req.path : "other";
-    requests.answered(endpoint, outcome, (systemClock.now() - startedMs) / 1_000);
+    const path = Object.hasOwn(METHODS, c.req.path) ? c.req.path : "other";
+    requests.answered(path, outcome, (systemClock.now() - startedMs) / 1_000);
   };
 }
 

@@ -10,7 +10,7 @@ import { podInfo } from "../server/support.ts";
 import { PROMTOOL, root, toolTest } from "../support/tools.ts";
 import { withFile } from "./support/files.ts";
 import { MADE, read } from "./support/monitoring.ts";
-import { complaints, labelsByName, shownLabels } from "./support/promql.ts";
+import { complaints, labelsByName, shownLabels, withoutVariables } from "./support/promql.ts";
 import { allSeries, boundOf, type Series } from "./support/series.ts";
 
 interface Rule {
@@ -91,6 +91,14 @@ test("monitoring: a series, a label, a grouping and a legend that do not exist a
   assert.equal(found("1 > 2"), 1);
 });
 
+test("monitoring: no label of ours is one that a scrape in a cluster adds, for it would be renamed", () => {
+  const added = ["job", "instance", "namespace", "pod", "container", "endpoint", "service", "node", "prometheus"];
+  assert.deepEqual(
+    series.flatMap(({ labels }) => labels).filter((label) => added.includes(label)),
+    [],
+  );
+});
+
 test("monitoring: every rule is exercised by the rules' own tests", () => {
   const tests = read(RULE_TESTS);
   const names = rules.map(({ alert, record }) => alert ?? record!);
@@ -150,8 +158,7 @@ toolTest([PROMTOOL], "monitoring: a rule that lost its threshold fails its tests
 });
 
 toolTest([PROMTOOL], "monitoring: every query of the dashboard is PromQL", ([program]) => {
-  const withoutVariables = (expr: string) => expr.replaceAll("$__rate_interval", "5m").replaceAll(/\$[a-z_]+/g, ".*");
-  const asRules = targets.map(({ expr }, at) => ({ record: `panel:${at}`, expr: withoutVariables(expr) }));
+  const asRules = targets.map(({ expr }, at) => ({ record: `panel:${at}`, expr: withoutVariables(expr, "5m") }));
   const text = stringify({ groups: [{ name: "dashboard", rules: asRules }] });
   withFile("dashboard.yaml", text, (path) => promtool(program!, ["check", "rules", path]));
   withFile("broken.yaml", text.replace("sum(", "sum(("), (path) => {
@@ -190,6 +197,10 @@ function happen(metrics: Metrics, anything: string): void {
   metrics.routing.indexerStatus("m", anything, true);
   metrics.requests.answered(anything, "success", 0.1);
   metrics.watch.onTrouble?.("list", new Error("list"));
+  metrics.reconciler.onDropped?.("ns/a", "sleeps");
+  metrics.tokenizers.served("remote", 1);
+  metrics.tokenizers.failed("remote", "timeout");
+  metrics.tokenizers.healthChecked(true);
   metrics.snapshots.onWriteFailed?.("path", new Error("full"));
 }
 

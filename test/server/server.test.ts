@@ -35,12 +35,12 @@ test("metrics are those of the registry, in Prometheus' format", async () => {
   assert.match(headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
 });
 
-test("each answer is recorded by its endpoint and outcome, whatever path was asked for", async () => {
+test("each answer is recorded by its path and outcome, whatever path was asked for", async () => {
   const answers: [string, string][] = [];
   const requests: RequestMetrics = {
-    answered: (endpoint, outcome, seconds) => {
+    answered: (path, outcome, seconds) => {
       assert.ok(seconds >= 0);
-      answers.push([endpoint, outcome]);
+      answers.push([path, outcome]);
     },
   };
   const directory = {

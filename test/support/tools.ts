@@ -60,6 +60,8 @@ export const PROMTOOL: Tool = {
   remedy: "apt-get install --no-install-recommends prometheus",
 };
 
+export const PROMETHEUS: Tool = { ...PROMTOOL, name: "prometheus", variable: "PROMETHEUS" };
+
 function versionFlags(version: string): string {
   const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version)!;
   const values = { gitVersion: version, gitMajor: major, gitMinor: minor };

@@ -189,7 +189,7 @@ const ANSWERS: Row = {
       unit: "ops",
       queries: [
         [
-          `sum by (outcome) (rate(aibrix_kvcache_http_request_duration_seconds_count{${JOB},endpoint="/query"}[$__rate_interval]))`,
+          `sum by (outcome) (rate(aibrix_kvcache_http_request_duration_seconds_count{${JOB},path="/query"}[$__rate_interval]))`,
           "{{outcome}}",
         ],
       ],
@@ -199,7 +199,7 @@ const ANSWERS: Row = {
       description: "To the head of the answer.",
       unit: "s",
       queries: [0.5, 0.99].map((share) => [
-        quantile(share, "aibrix_kvcache_http_request_duration_seconds", `${JOB},endpoint="/query"`),
+        quantile(share, "aibrix_kvcache_http_request_duration_seconds", `${JOB},path="/query"`),
         `p${share * 100}`,
       ]),
     },
@@ -280,7 +280,43 @@ const PROCESS: Row = {
   ],
 };
 
-const ROWS: readonly Row[] = [STREAMS, TROUBLE, INDEX, ANSWERS, PROCESS];
+const TOKENIZERS: Row = {
+  title: "Tokenizers",
+  panels: [
+    {
+      title: "Time to tokenize",
+      description: "Of a tokenizer that served, by its kind.",
+      unit: "s",
+      queries: [
+        [quantile(0.99, "aibrix_tokenizer_pool_request_duration_seconds", JOB, "tokenizer, "), "p99 {{tokenizer}}"],
+      ],
+    },
+    {
+      title: "Attempts that failed",
+      description: "By tokenizer and reason; the next tokenizer may have served.",
+      unit: "ops",
+      queries: [
+        [
+          `sum by (tokenizer, reason) (rate(aibrix_tokenizer_pool_failures_total{${JOB}}[$__rate_interval]))`,
+          "{{tokenizer}}: {{reason}}",
+        ],
+      ],
+    },
+    {
+      title: "Prompts that were known",
+      description: "Share of the prompts whose tokens were kept from an earlier request.",
+      unit: "percentunit",
+      queries: [
+        [
+          `sum(rate(aibrix_tokenizer_pool_cache_hits_total{${JOB}}[$__rate_interval])) / (sum(rate(aibrix_tokenizer_pool_cache_hits_total{${JOB}}[$__rate_interval])) + sum(rate(aibrix_tokenizer_pool_cache_misses_total{${JOB}}[$__rate_interval])))`,
+          "known",
+        ],
+      ],
+    },
+  ],
+};
+
+const ROWS: readonly Row[] = [STREAMS, TROUBLE, INDEX, ANSWERS, TOKENIZERS, PROCESS];
 const DATASOURCE = { type: "prometheus", uid: "$datasource" };
 /** Of Grafana's grid. */
 const COLUMNS = 24;

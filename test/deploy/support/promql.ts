@@ -74,3 +74,8 @@ export function complaints(
     ...shown.filter((label) => !kept.has(label)).map((label) => `${expr} has no ${label} to show`),
   ];
 }
+
+/** An expression as it is once somebody has chosen everything, over windows of that length, such as `5m`. */
+export function withoutVariables(expr: string, window: string): string {
+  return expr.replaceAll("$__rate_interval", window).replaceAll(/\$[a-z_]+/g, ".*");
+}

@@ -40,7 +40,7 @@ function seriesOf({ name, type, help, labelNames, upperBounds }: RegisteredMetri
 
 /** How many values labels have that no pod brings along, `other` included. */
 const VALUES: Readonly<Record<string, number>> = {
-  endpoint: 25,
+  path: 25,
   event_type: 4,
   indexer_type: 21,
   kind: 4,
@@ -49,6 +49,7 @@ const VALUES: Readonly<Record<string, number>> = {
   selection: 3,
   stat: 3,
   status: 4,
+  tokenizer: 3,
   using_kv_sync: 2,
 };
 
@@ -60,6 +61,8 @@ const VALUES_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   aibrix_kvcache_zmq_errors_total: { error_type: 28 },
   aibrix_kvcache_zmq_purges_total: { reason: 6 },
   aibrix_prefix_cache_routing_errors_total: { reason: 21 },
+  aibrix_tokenizer_pool_failures_total: { reason: 12 },
+  aibrix_tokenizer_pool_health_checks_total: { outcome: 2 },
 };
 
 /** What a series' lines grow with, and how many there are for each of those. */

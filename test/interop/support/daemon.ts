@@ -46,6 +46,11 @@ export class Daemon implements AsyncDisposable {
     }
   }
 
+  /** Where its API is. */
+  get url(): string {
+    return this.#url;
+  }
+
   /** Makes each endpoint a rank of the pod, in their order. */
   async register(pod: string, endpoints: readonly Partial<EngineEndpoint>[]): Promise<void> {
     for (const [rank, { endpoint, replayEndpoint }] of endpoints.entries()) {
