@@ -31,6 +31,7 @@ import { Store } from "./store.ts";
 import { KVEventManager } from "./sync/manager.ts";
 import type { StreamOptions } from "./sync/options.ts";
 import type { SyncObserver } from "./sync/status.ts";
+import { TokenizerCheck, type TokenizerDisagreement } from "./tokenizer/check.ts";
 import type { TokenizerPool } from "./tokenizer/pool.ts";
 import { type TokenizerSettings, tokenizerPool } from "./tokenizer/settings.ts";
 import type { Transport } from "./transport.ts";
@@ -61,6 +62,8 @@ export interface StoreOptions {
   readonly streams?: StreamOptions;
   /** What makes tokens of prompts. Default none: callers send tokens. */
   readonly tokenizer?: TokenizerSettings;
+  /** Hears where its tokens are not those that engines report. Default nobody; the metrics count it. */
+  readonly onTokenizerDisagrees?: (disagreement: TokenizerDisagreement) => void;
   /** Asks engines whether they dropped their caches without a word. Default: they are not asked. */
   readonly reconcile?: ReconcilerOptions;
   /** Hears what that finds, after the metrics. Default nobody. */
@@ -197,6 +200,13 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
     }),
   );
   provide(READINESS, () => new Readiness());
+  const checksOf = (parts: DependencyContainer): readonly SyncObserver[] => {
+    const tokenizer = parts.resolve(TOKENIZER);
+    if (tokenizer === null) return [];
+    const { compared } = parts.resolve(METRICS).tokenizers;
+    const observer = { compared, disagrees: options.onTokenizerDisagrees ?? (() => {}) };
+    return [new TokenizerCheck({ tokenizer, observer, clock: parts.resolve(CLOCK) })];
+  };
   provide(
     MANAGER,
     (parts) =>
@@ -204,7 +214,7 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
         transport: parts.resolve(TRANSPORT),
         indexer: parts.resolve(INDEXER),
         discoveries: parts.resolve(DISCOVERIES),
-        observers: [parts.resolve(METRICS), parts.resolve(READINESS), ...(options.observers ?? [])],
+        observers: [parts.resolve(METRICS), parts.resolve(READINESS), ...checksOf(parts), ...(options.observers ?? [])],
         clock: parts.resolve(CLOCK),
         options: options.streams ?? {},
       }),
@@ -228,8 +238,9 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
   provide(TOKENIZER, (parts) => {
     if (options.tokenizer === undefined) return null;
     const { tokenizers: observer } = parts.resolve(METRICS);
-    const manager = parts.resolve(MANAGER);
-    const pool = tokenizerPool(options.tokenizer, { directory: manager, observer, clock: parts.resolve(CLOCK) });
+    // The manager tells the check of the tokenizer, so it is made after it.
+    const directory = { pods: () => parts.resolve(MANAGER).pods() };
+    const pool = tokenizerPool(options.tokenizer, { directory, observer, clock: parts.resolve(CLOCK) });
     observer.observe(pool);
     return pool;
   });

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { WatchObserver } from "../discovery/kubernetes/observer.ts";
 import type { SnapshotObserver } from "../snapshot/observer.ts";
 import type { PurgeReason, StreamId, StreamStatus, SyncObserver } from "../sync/status.ts";
+import type { TokenizerDisagreement } from "../tokenizer/check.ts";
 import type { ConnectionState } from "../transport.ts";
 import type { Level, LimitedLog } from "./limited-log.ts";
 
@@ -95,5 +96,13 @@ export function watchLog(log: LimitedLog): WatchObserver {
       const level = trouble === "idle" ? "debug" : trouble === "expired" ? "info" : "warn";
       log.say(level, `watch ${trouble}`, "kubernetes", { trouble }, message);
     },
+  };
+}
+
+/** Warns where prompts would miss what engines hold. */
+export function tokenizerLog(log: LimitedLog): (disagreement: TokenizerDisagreement) => void {
+  return ({ model, compared, differing, example }) => {
+    const message = `the tokenizer is not the engines': of ${compared} prompts ${differing} have other tokens; ${example}`;
+    log.say("warn", "tokenizer disagreements", model, { model, compared, differing }, message);
   };
 }

@@ -8,7 +8,7 @@ import { createServer } from "../server/server.ts";
 import type { Store } from "../store.ts";
 import { LevelSwitch } from "./level-switch.ts";
 import { LimitedLog } from "./limited-log.ts";
-import { logObserver, snapshotLog, watchLog } from "./log-observer.ts";
+import { logObserver, snapshotLog, tokenizerLog, watchLog } from "./log-observer.ts";
 import { numberFlag } from "./number-flag.ts";
 import { StopSignal } from "./stop-signal.ts";
 
@@ -142,6 +142,7 @@ async function serve(options: DaemonOptions): Promise<void> {
     streams,
     warmStart,
     ...(tokenizer !== undefined && { tokenizer }),
+    onTokenizerDisagrees: tokenizerLog(log),
     observers: [logObserver(logger, log)],
     snapshotObserver: snapshotLog(logger),
     processMetrics: true,

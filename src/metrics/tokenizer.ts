@@ -1,8 +1,9 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { TokenizerCheckObserver } from "../tokenizer/check.ts";
 import type { TokenizerPoolObserver, TokenizerPoolStats } from "../tokenizer/pool.ts";
 
-/** An observer for `TokenizerPool`. */
-export interface TokenizerMetrics extends TokenizerPoolObserver {
+/** An observer for `TokenizerPool` and `TokenizerCheck`. */
+export interface TokenizerMetrics extends TokenizerPoolObserver, Pick<TokenizerCheckObserver, "compared"> {
   /** Whose gauges are told from now on. */
   observe(pool: { readonly stats: TokenizerPoolStats }): void;
 }
@@ -34,6 +35,9 @@ export function registerTokenizerSeries(registry: Registry, prefix: string): Tok
   const misses = counter("cache_misses_total", "Prompts whose tokens were not known.", []);
   const failures = counter("failures_total", "Attempts that failed, by tokenizer and reason.", ["tokenizer", "reason"]);
   const checks = counter("health_checks_total", "Looks after engines, by outcome.", ["outcome"]);
+  const compared = counter("comparisons_total", "Beginnings of prompts, as engines reported them, by outcome.", [
+    "outcome",
+  ]);
   const durations = new Histogram({
     name: `${prefix}tokenizer_pool_request_duration_seconds`,
     help: "Time of a tokenizer that served.",
@@ -48,6 +52,7 @@ export function registerTokenizerSeries(registry: Registry, prefix: string): Tok
     served: (kind, durationMs) => durations.observe({ tokenizer: kind }, durationMs / 1_000),
     failed: (kind, code) => failures.inc({ tokenizer: kind, reason: code }),
     lookedUp: (isHit) => (isHit ? hits : misses).inc(),
+    compared: (_model, agrees) => compared.inc({ outcome: agrees ? "same" : "other" }),
     healthChecked: (isHealthy) => checks.inc({ outcome: isHealthy ? "healthy" : "unhealthy" }),
   };
 }

@@ -35,11 +35,18 @@ const MAX_RANKS = 1_024;
 export class KVEventHandler {
   readonly #indexer: PrefixIndexer;
   readonly #subject: HandlerSubject;
+  readonly #onPromptStart: (tokens: Uint32Array) => void;
   readonly #sources = new Map<number, BlockSource>();
 
-  constructor(indexer: PrefixIndexer, subject: HandlerSubject) {
+  /** `onPromptStart` hears of the tokens of blocks that begin a prompt. */
+  constructor(
+    indexer: PrefixIndexer,
+    subject: HandlerSubject,
+    onPromptStart: (tokens: Uint32Array) => void = () => {},
+  ) {
     this.#indexer = indexer;
     this.#subject = subject;
+    this.#onPromptStart = onPromptStart;
   }
 
   /** Applies the events that can be read, in order. */
@@ -88,8 +95,10 @@ export class KVEventHandler {
   }
 
   #fold(source: BlockSource, event: KVEvent): void {
-    if (event.type === "BlockStored") this.#indexer.processBlockStored(source, event);
-    else if (event.type === "BlockRemoved") this.#indexer.processBlockRemoved(source, event);
+    if (event.type === "BlockStored") {
+      this.#indexer.processBlockStored(source, event);
+      if (event.parentBlockHash === null && event.tokenIds.length > 0) this.#onPromptStart(event.tokenIds);
+    } else if (event.type === "BlockRemoved") this.#indexer.processBlockRemoved(source, event);
     else this.#indexer.processAllBlocksCleared(source);
   }
 

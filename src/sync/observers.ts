@@ -12,6 +12,9 @@ export function observeAll(observers: readonly SyncObserver[]): SyncObserver {
     onBatch: (stream, sequence, events, durationSeconds, lagSeconds) => {
       for (const each of observers) each.onBatch?.(stream, sequence, events, durationSeconds, lagSeconds);
     },
+    onPromptStart: (stream, tokens) => {
+      for (const each of observers) each.onPromptStart?.(stream, tokens);
+    },
     onError: (stream, kind, error) => {
       for (const each of observers) each.onError?.(stream, kind, error);
     },

@@ -92,6 +92,8 @@ export interface SyncObserver {
     durationSeconds: number,
     lagSeconds?: number,
   ): void;
+  /** The first blocks of a prompt were stored. `tokens` are the event's own: not to be kept. */
+  onPromptStart?(stream: StreamId, tokens: Uint32Array): void;
   /** `kind`: `msgpack`, `batch`, `event-type`, `event-fields` (see `DecodeError`), `framing`, `overflow`, `transport`. */
   onError?(stream: StreamId, kind: string, error: Error): void;
   onMissed?(stream: StreamId, batches: number): void;

@@ -72,7 +72,9 @@ export class EventStream implements AsyncDisposable {
     this.endpoint = endpoint;
     this.#pod = pod;
     this.#parts = parts;
-    this.#handler = new KVEventHandler(parts.indexer, { model: modelName, pod: key, rank, loraId, isForeignRank });
+    const subject = { model: modelName, pod: key, rank, loraId, isForeignRank };
+    const onPromptStart = (tokens: Uint32Array): void => parts.observer.onPromptStart?.(this.id, tokens);
+    this.#handler = new KVEventHandler(parts.indexer, subject, onPromptStart);
     if (restored !== undefined) this.#handler.restore(restored.sources);
     this.#counters = new StreamCounters(this.id, parts.observer);
     this.#sequencer = new Sequencer(
