@@ -102,8 +102,6 @@ export type TokenizerErrorCode =
   | "invalid-prompt"
   /** A file of a tokenizer cannot be read or used. */
   | "invalid-file"
-  /** This tokenizer cannot do that. */
-  | "unsupported"
   /** An optional package is not installed. */
   | "missing-package"
   /** Too many prompts wait already. */

@@ -201,6 +201,7 @@ function happen(metrics: Metrics, anything: string): void {
   metrics.tokenizers.served("remote", 1);
   metrics.tokenizers.failed("remote", "timeout");
   metrics.tokenizers.healthChecked(true);
+  metrics.tokenizers.compared("m", true);
   metrics.snapshots.onWriteFailed?.("path", new Error("full"));
 }
 

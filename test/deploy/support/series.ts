@@ -61,7 +61,8 @@ const VALUES_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   aibrix_kvcache_zmq_errors_total: { error_type: 28 },
   aibrix_kvcache_zmq_purges_total: { reason: 6 },
   aibrix_prefix_cache_routing_errors_total: { reason: 21 },
-  aibrix_tokenizer_pool_failures_total: { reason: 12 },
+  aibrix_tokenizer_pool_comparisons_total: { outcome: 2 },
+  aibrix_tokenizer_pool_failures_total: { reason: 11 },
   aibrix_tokenizer_pool_health_checks_total: { outcome: 2 },
 };
 
