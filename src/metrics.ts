@@ -22,7 +22,10 @@ export interface MetricsOptions {
   readonly indexer?: MeasuredIndexer;
   /** Whose streams are asked what waits in them. Default none. */
   readonly directory?: PodDirectory;
-  /** Memory, CPU and garbage collection of this process, by prom-client; they run until the process ends. Default false. */
+  /**
+   * Memory, CPU and garbage collection of this process, by prom-client, from the start until the process ends. Default
+   * false.
+   */
   readonly processMetrics?: boolean;
 }
 
@@ -37,8 +40,10 @@ export interface Metrics extends SyncObserver, Disposable {
   readonly watch: WatchObserver;
   readonly reconciler: ReconcilerObserver;
   readonly tokenizers: TokenizerMetrics;
-  /** Begins to measure the event loop, by a timer that keeps no process alive. */
+  /** Begins to measure the event loop, by a timer that keeps no process alive, and the process; before, nothing runs. */
   start(): void;
+  /** Ends to measure the event loop; what was counted stays to be read. */
+  stop(): void;
   /** Events could not be followed, for good. */
   startFailed(): void;
 }
@@ -55,39 +60,51 @@ const PREFIX = "aibrix_";
  * @throws Error where the registry has one of the names already: use a registry for each instance.
  */
 export function createMetrics(registry: Registry, options: MetricsOptions = {}): Metrics {
-  const before = new Set(namesOf(registry));
+  const names = new Set<string>();
+  /** Notes which series are ours: the registry may be the host's. */
+  const own = <T>(register: () => T): T => {
+    const before = new Set(namesOf(registry));
+    const made = register();
+    for (const name of namesOf(registry)) if (!before.has(name)) names.add(name);
+    return made;
+  };
   const states = new PodStates();
-  registerSyncSeries(registry, PREFIX, states);
-  if (options.indexer !== undefined) registerIndexSeries(registry, PREFIX, options.indexer);
-  const routing = registerRoutingSeries(registry, PREFIX);
-  if (options.directory !== undefined) registerHeldSeries(registry, PREFIX, options.directory);
-  const requests = registerRequestSeries(registry, PREFIX);
-  const watch = registerWatchSeries(registry, PREFIX);
-  const reconciler = registerReconcilerSeries(registry, PREFIX);
-  const snapshots = registerSnapshotSeries(registry, PREFIX);
-  const tokenizers = registerTokenizerSeries(registry, PREFIX);
-  if (options.processMetrics === true) collectDefaultMetrics({ register: registry });
-  const startFailures = new Counter({
-    name: `${PREFIX}kvcache_sync_start_failures_total`,
-    help: "Starts that failed: the host runs without the events of its engines.",
-    registers: [registry],
-  });
-  const eventLoop = registerEventLoopSeries(registry, PREFIX);
-  const names = namesOf(registry).filter((name) => !before.has(name));
+  const { startFailures, eventLoop, ...parts } = own(() => registerAll(registry, states, options));
+  let hasProcessMetrics = options.processMetrics !== true;
   return Object.assign(states, {
-    routing,
-    requests,
-    snapshots,
-    watch,
-    reconciler,
-    tokenizers,
-    start: () => eventLoop.start(),
+    ...parts,
+    start: () => {
+      eventLoop.start();
+      if (!hasProcessMetrics) own(() => collectDefaultMetrics({ register: registry }));
+      hasProcessMetrics = true;
+    },
+    stop: () => eventLoop.stop(),
     startFailed: () => startFailures.inc(),
     [Symbol.dispose]: () => {
-      eventLoop[Symbol.dispose]();
+      eventLoop.stop();
       for (const name of names) registry.removeSingleMetric(name);
     },
   });
+}
+
+function registerAll(registry: Registry, states: PodStates, { indexer, directory }: MetricsOptions) {
+  registerSyncSeries(registry, PREFIX, states);
+  if (indexer !== undefined) registerIndexSeries(registry, PREFIX, indexer);
+  if (directory !== undefined) registerHeldSeries(registry, PREFIX, directory);
+  return {
+    routing: registerRoutingSeries(registry, PREFIX),
+    requests: registerRequestSeries(registry, PREFIX),
+    watch: registerWatchSeries(registry, PREFIX),
+    reconciler: registerReconcilerSeries(registry, PREFIX),
+    snapshots: registerSnapshotSeries(registry, PREFIX),
+    tokenizers: registerTokenizerSeries(registry, PREFIX),
+    startFailures: new Counter({
+      name: `${PREFIX}kvcache_sync_start_failures_total`,
+      help: "Starts that failed: the host runs without the events of its engines.",
+      registers: [registry],
+    }),
+    eventLoop: registerEventLoopSeries(registry, PREFIX),
+  };
 }
 
 function namesOf(registry: Registry): readonly string[] {

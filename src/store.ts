@@ -153,6 +153,7 @@ export class Store implements AsyncDisposable {
     this.#startError = error;
     const { manager, readiness, metrics, onStartFailed } = this.#parts;
     metrics.startFailed();
+    metrics.stop();
     readiness.close();
     await manager.stop().catch(() => {});
     onStartFailed(error);

@@ -351,9 +351,26 @@ test("a blocked event loop shows as a delay", { timeout: 10_000 }, async (contex
   }
 });
 
-test("process metrics are there where they are asked for", async (context) => {
-  const { registry } = open(context, [], { processMetrics: true });
-  assert.ok((await scrape(registry)).has("process_resident_memory_bytes"));
+test("process metrics are there from the start on where they are asked for, and go with the others", async (context) => {
+  const { metrics, registry } = open(context, [], { processMetrics: true });
+  const areThere = async () => (await scrape(registry)).has("process_resident_memory_bytes");
+  assert.equal(await areThere(), false);
+  metrics.start();
+  metrics.start();
+  assert.equal(await areThere(), true);
+  metrics[Symbol.dispose]();
+  assert.deepEqual(registry.getMetricsAsArray(), []);
+});
+
+test("the event loop is measured between start and stop, and at no other time", async (context) => {
+  const { metrics, registry } = open(context);
+  const isMeasured = async () => (await scrape(registry)).has('kvcache_event_loop_delay_seconds{stat="p99"}');
+  const seen = [await isMeasured()];
+  for (const change of [() => metrics.start(), () => metrics.stop()]) {
+    change();
+    seen.push(await isMeasured());
+  }
+  assert.deepEqual(seen, [false, true, false]);
 });
 
 test("requests are timed by path and outcome, and what is asked for makes up no series", async (context) => {

@@ -157,26 +157,45 @@ test("a start that is given up is the caller's own", async () => {
 
 test("a store that is off has no index to ask, and costs no timer, socket or watch", limit, async () => {
   const { stdout, stderr } = await runModule(`
+    import { syncBuiltinESMExports } from "node:module";
+    import hooks from "node:perf_hooks";
+    // They keep no process alive, so that they are no active resources.
+    let measuring = 0;
+    const { monitorEventLoopDelay, PerformanceObserver } = hooks;
+    hooks.monitorEventLoopDelay = (options) => {
+      measuring++;
+      return monitorEventLoopDelay(options);
+    };
+    hooks.PerformanceObserver = class extends PerformanceObserver {
+      observe(options) {
+        measuring++;
+        super.observe(options);
+      }
+    };
+    syncBuiltinESMExports();
     const { createStore } = await import("./src/container.ts");
     const endpoints = [{ endpoint: "tcp://127.0.0.1:1", model: "m" }];
     const kubernetes = { kubeconfig: "/does/not/exist" };
     process.stdout.write("");
     const before = process.getActiveResourcesInfo();
-    const store = await createStore({ endpoints, kubernetes, enabled: false });
+    const store = await createStore({ endpoints, kubernetes, processMetrics: true, enabled: false });
     await store.initKVEventSync();
     if (store.getSyncPrefixIndexer() !== undefined || store.pods().length > 0) throw new Error("it is on");
     const off = process.getActiveResourcesInfo();
+    const measuringOff = measuring;
     await store.close();
-    const other = await createStore({ endpoints });
+    const other = await createStore({ endpoints, processMetrics: true });
     await other.initKVEventSync();
     const on = process.getActiveResourcesInfo();
     await other.close();
-    process.stdout.write(JSON.stringify({ before, off, on }));
+    process.stdout.write(JSON.stringify({ before, off, on, measuringOff, measuring }));
   `);
   assert.equal(stderr, "");
-  const { before, off, on } = JSON.parse(stdout);
+  const { before, off, on, measuringOff, measuring } = JSON.parse(stdout);
   assert.deepEqual(off, before);
+  assert.equal(measuringOff, 0);
   assert.notDeepEqual(on, before, "the count can tell");
+  assert.ok(measuring > 0);
 });
 
 for (const [name, made] of [

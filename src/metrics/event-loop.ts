@@ -5,9 +5,10 @@ import { pulledGauge, type Sample } from "./pulled.ts";
 const RESOLUTION_MS = 10;
 const NANOSECONDS = 1e9;
 
-/** Measures from `start()` on, by a timer that keeps no process alive, until it is disposed. */
-export interface EventLoopMeter extends Disposable {
+/** Measures between the two, by a timer that keeps no process alive. */
+export interface EventLoopMeter {
   start(): void;
+  stop(): void;
 }
 
 /** How late timers came since the last scrape. */
@@ -30,8 +31,9 @@ export function registerEventLoopSeries(registry: Registry, prefix: string): Eve
       monitor = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
       monitor.enable();
     },
-    [Symbol.dispose]: () => {
+    stop: () => {
       monitor?.disable();
+      monitor = null;
     },
   };
 }
