@@ -11,10 +11,10 @@ const { CI, PYTHON } = process.env;
 const TIMEOUT_MS = 240_000;
 const INSTALL = "python3 -m venv .venv && .venv/bin/pip install pyzmq msgspec";
 
-/** The first of `PYTHON`, `.venv` and `python3` that has what an engine needs; `null` if none has. */
-export function findPython(): string | null {
+/** The first of `PYTHON`, `.venv` and `python3` that has these modules, by default what an engine needs; `null` if none has. */
+export function findPython(modules = "zmq, msgspec"): string | null {
   const candidates = [PYTHON, join(root, ".venv/bin/python"), "python3"];
-  const imports = ["-c", "import zmq, msgspec"];
+  const imports = ["-c", `import ${modules}`];
   for (const candidate of candidates) {
     if (candidate === undefined || (candidate.startsWith("/") && !existsSync(candidate))) continue;
     if (spawnSync(candidate, imports, { stdio: "ignore" }).status === 0) return candidate;
