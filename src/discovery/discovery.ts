@@ -15,6 +15,8 @@ export interface Pod {
   readonly modelName: string;
   /** Adapter of the whole pod, by the label `model.aibrix.ai/lora-id`; −1 when there is none. Events win over it. */
   readonly loraId: number;
+  /** Where discovery says; events do not. */
+  readonly engine?: "vllm" | "sglang";
   /** Tokens per block where known beforehand; events win over it. */
   readonly blockSize?: number;
   /** Queries name a group; `default` unless said. */

@@ -32,6 +32,7 @@ export const ANNOTATIONS = {
   topic: "kv-event-sync.io/topic",
   routingGroup: "kv-event-sync.io/routing-group",
   container: "kv-event-sync.io/container",
+  engine: "kv-event-sync.io/engine",
 } as const;
 
 /** What holds for pods that do not say otherwise. */
@@ -49,6 +50,12 @@ export interface IneligiblePod {
   readonly reason: string;
 }
 
+/**
+ * SGLang publishes its load on the ports after those of its events, where vLLM's replay sockets are by convention: it
+ * has none unless an annotation says where.
+ */
+const ENGINES = ["vllm", "sglang"] as const;
+
 /** Beyond it, a number of ranks is a mistake. */
 const MAX_RANKS = 1_024;
 
@@ -64,15 +71,17 @@ export function podOf(pod: KubernetesPod, defaults: PodDefaults): Pod | Ineligib
   if (reason !== null) return { key, reason };
   try {
     const read = new Annotations(metadata.annotations ?? {});
+    const engine = read.oneOf(ANNOTATIONS.engine, ENGINES);
     const blockSize = read.integer(ANNOTATIONS.blockSize, 1, 1_048_576);
     return {
       key,
       modelName: modelNameOf(pod)!,
       loraId: loraIdOf(metadata.labels?.[LORA_ID_LABEL]),
+      ...(engine !== undefined && { engine }),
       ...(blockSize !== undefined && { blockSize }),
       routingGroup: read.text(ANNOTATIONS.routingGroup) ?? "default",
       topic: read.text(ANNOTATIONS.topic) ?? defaults.topic,
-      ranks: ranksOf(status.podIP!, read, defaults),
+      ranks: ranksOf(status.podIP!, read, engine === "sglang" ? { ...defaults, replayPort: null } : defaults),
       ...(metadata.uid !== undefined && { uid: metadata.uid }),
       isRoutable: isReady(pod) && !isTerminating(pod),
       restartCount: restartCountOf(pod, read.text(ANNOTATIONS.container)),
@@ -173,6 +182,14 @@ class Annotations {
 
   text(name: string): string | undefined {
     return this.#values[name];
+  }
+
+  oneOf<Value extends string>(name: string, values: readonly Value[]): Value | undefined {
+    const text = this.#values[name];
+    if (text === undefined) return undefined;
+    const found = values.find((value) => value === text);
+    if (found !== undefined) return found;
+    throw new BadAnnotation(`annotation ${name} is ${JSON.stringify(text.slice(0, 100))}: use ${values.join(" or ")}`);
   }
 
   integer(name: string, lowest: number, highest: number): number | undefined {

@@ -149,6 +149,19 @@ describe("annotations", () => {
     }
   });
 
+  it("say which engine it is: SGLang has something else where vLLM replays", () => {
+    const sglang = eligible(annotated({ "kv-event-sync.io/engine": "sglang" }));
+    assert.deepEqual([sglang.engine, sglang.ranks[0]?.replayEndpoint], ["sglang", undefined]);
+    const told = eligible(annotated({ "kv-event-sync.io/engine": "sglang", "kv-event-sync.io/replay-port": "5560" }));
+    assert.equal(told.ranks[0]?.replayEndpoint, "tcp://10.0.0.1:5560");
+    const vllm = eligible(annotated({ "kv-event-sync.io/engine": "vllm" }));
+    assert.deepEqual([vllm.engine, vllm.ranks[0]?.replayEndpoint], ["vllm", "tcp://10.0.0.1:5558"]);
+    assert.equal(
+      reasonOf(annotated({ "kv-event-sync.io/engine": "tgi" })),
+      'annotation kv-event-sync.io/engine is "tgi": use vllm or sglang',
+    );
+  });
+
   it("that let replay fall among the ranks leave the pod out", () => {
     const annotations = { "kv-event-sync.io/data-parallel-size": "4", "kv-event-sync.io/replay-port": "5558" };
     assert.equal(
