@@ -15,34 +15,83 @@ export interface PulledSeries<Label extends string> {
   readonly read: () => Iterable<Sample<Label>>;
 }
 
+/**
+ * A series that writes itself, piece by piece, so that whoever writes very many lines can pause between them. prom-client
+ * makes each line by way of a hash of its labels, and all of them at once.
+ */
+export interface PulledText {
+  readonly type: "counter" | "gauge" | "histogram";
+  /** One or more lines each. */
+  pieces(): Iterable<string>;
+}
+
+/** Every pulled metric, to its text. */
+const texts = new WeakMap<object, PulledText>();
+
+/** How a metric of a registry writes itself; `undefined` for those of others. */
+export function textOf(metric: object): PulledText | undefined {
+  return texts.get(metric);
+}
+
 /** Throws where the registry has the name already; so do the others here. */
 export function pulledCounter<Label extends string>(registry: Registry, series: PulledSeries<Label>): void {
-  const { name, help, labelNames, read } = series;
-  new Counter<Label>({
+  const { name, help, labelNames } = series;
+  const read = () => admitted(series.read(), 0);
+  const counter = new Counter<Label>({
     name,
     help,
     labelNames,
     registers: [registry],
     collect() {
       this.reset();
-      for (const { labels, value } of read()) if (value >= 0 && Number.isFinite(value)) this.inc(labels, value);
+      for (const { labels, value } of read()) this.inc(labels, value);
     },
   });
+  texts.set(counter, { type: "counter", pieces: () => sampleLines(name, read()) });
 }
 
 export function pulledGauge<Label extends string>(registry: Registry, series: PulledSeries<Label>): void {
-  const { name, help, labelNames, read } = series;
-  new Gauge<Label>({
+  const { name, help, labelNames } = series;
+  const read = () => admitted(series.read(), Number.NEGATIVE_INFINITY);
+  const gauge = new Gauge<Label>({
     name,
     help,
     labelNames,
     registers: [registry],
     collect() {
       this.reset();
-      for (const { labels, value } of read()) if (Number.isFinite(value)) this.set(labels, value);
+      for (const { labels, value } of read()) this.set(labels, value);
     },
   });
+  texts.set(gauge, { type: "gauge", pieces: () => sampleLines(name, read()) });
 }
+
+function* admitted<Label extends string>(
+  samples: Iterable<Sample<Label>>,
+  least: number,
+): IterableIterator<Sample<Label>> {
+  for (const sample of samples) if (sample.value >= least && Number.isFinite(sample.value)) yield sample;
+}
+
+function* sampleLines(name: string, samples: Iterable<Sample<string>>): IterableIterator<string> {
+  for (const { labels, value } of samples) {
+    const pairs = labelPairs(labels);
+    yield pairs === "" ? `${name} ${value}\n` : `${name}{${pairs}} ${value}\n`;
+  }
+}
+
+/** As between braces. */
+function labelPairs(labels: Readonly<Record<string, string>>): string {
+  let pairs = "";
+  for (const name of Object.keys(labels)) {
+    const value = labels[name]!;
+    const escaped = /[\\\n"]/.test(value) ? value.replace(/[\\\n"]/g, (found) => ESCAPES[found]!) : value;
+    pairs += `${pairs === "" ? "" : ","}${name}="${escaped}"`;
+  }
+  return pairs;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", '"': '\\"' };
 
 /** Bounds from `start` on, each `factor` times the one before. */
 export function exponentialBounds(start: number, factor: number, count: number): readonly number[] {
@@ -97,7 +146,7 @@ export interface PulledDistribution<Label extends string> {
 }
 
 export function pulledHistogram<Label extends string>(registry: Registry, series: PulledDistribution<Label>): void {
-  new PulledHistogram(registry, series);
+  texts.set(new PulledHistogram(registry, series), { type: "histogram", pieces: () => histogramLines(series) });
 }
 
 interface HistogramLine {
@@ -136,5 +185,19 @@ class PulledHistogram<Label extends string> extends Histogram<Label> {
       yield { labels: {}, sharedLabels, value: distribution.sum, metricName: `${name}_sum` };
       yield { labels: {}, sharedLabels, value: count, metricName: `${name}_count` };
     }
+  }
+}
+
+function* histogramLines<Label extends string>(series: PulledDistribution<Label>): IterableIterator<string> {
+  const { name, bounds, read } = series;
+  const heads = [...bounds, "+Inf"].map((bound) => `${name}_bucket{le="${bound}"`);
+  for (const { labels, distribution } of read()) {
+    const own = labelPairs(labels);
+    const more = own === "" ? "" : `,${own}`;
+    const cumulative = distribution.cumulative();
+    let lines = "";
+    for (let i = 0; i < cumulative.length; i++) lines += `${heads[i]}${more}} ${cumulative[i]}\n`;
+    const braces = own === "" ? "" : `{${own}}`;
+    yield `${lines}${name}_sum${braces} ${distribution.sum}\n${name}_count${braces} ${cumulative.at(-1)}\n`;
   }
 }

@@ -6,6 +6,7 @@ import { systemClock } from "../clock.ts";
 import type { Registration, Unregistration } from "../discovery/registered.ts";
 import { KVEventSyncError } from "../errors.ts";
 import type { PrefixIndexer } from "../indexer/indexer.ts";
+import { exposition } from "../metrics/exposition.ts";
 import type { RequestMetrics } from "../metrics.ts";
 import type { PodDirectory } from "../sync/status.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -100,7 +101,7 @@ export function createApp(parts: ServerParts): OpenAPIHono {
     return c.req.method === "HEAD" ? c.body(null) : c.body(dumps.open());
   });
   app.get("/metrics", async (c) =>
-    c.body(await parts.registry.metrics(), 200, { "content-type": parts.registry.contentType }),
+    c.body(await exposition(parts.registry), 200, { "content-type": parts.registry.contentType }),
   );
   app.get("/livez", (c) => c.text("ok\n"));
   // As Dynamo's: it tells of the process, not of the index.
