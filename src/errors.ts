@@ -115,8 +115,11 @@ export type TokenizerErrorCode =
 export class TokenizerError extends KVEventSyncError {
   override readonly name = "TokenizerError";
   declare readonly code: TokenizerErrorCode;
+  /** Of an engine's answer; `null` where there was none. */
+  readonly status: number | null;
 
-  constructor(code: TokenizerErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(code: TokenizerErrorCode, message: string, options?: { cause?: unknown; status?: number }) {
     super(code, message, options);
+    this.status = options?.status ?? null;
   }
 }

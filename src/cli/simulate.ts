@@ -11,6 +11,8 @@ import {
   startSimulation,
   type WorkloadOptions,
 } from "../simulator/index.ts";
+import { localTokenizer } from "../tokenizer/local.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { numberFlag } from "./number-flag.ts";
 import { StopSignal } from "./stop-signal.ts";
 import { formatTable } from "./table.ts";
@@ -22,6 +24,7 @@ interface Flags
     WorkloadFlags,
     Omit<ServingModelOptions, "maxWaiting"> {
   readonly httpPort?: number;
+  readonly tokenizerPath?: string;
   readonly transport?: TransportName;
   readonly seconds?: number;
   readonly truth?: boolean;
@@ -55,6 +58,7 @@ export function simulateCommand(): Command {
       "speak OpenAI's API, as vLLM does: of the first engine, the others follow; 0 takes free ones (default: none)",
       numberFlag,
     )
+    .option("--tokenizer-path <folder>", "of a model with its tokenizer.json, for HTTP (default: each byte is a token)")
     .option("--prefill-tokens-per-second <rate>", "of the prompts over HTTP (default: 10000)", numberFlag)
     .option("--decode-tokens-per-second <rate>", "of each answer over HTTP (default: 50)", numberFlag)
     .option("--max-running <count>", "requests over HTTP at a time, of each rank (default: 256)", numberFlag)
@@ -89,7 +93,10 @@ async function simulate(flags: Flags): Promise<void> {
     workload: workloadOf(flags),
     transport,
   });
-  await using http = httpPort === undefined ? null : await startHttp(simulation, flags, httpPort);
+  await using tokenizer = flags.tokenizerPath === undefined ? null : localTokenizer({ path: flags.tokenizerPath });
+  // Now, not with the first prompt.
+  await tokenizer?.check();
+  await using http = httpPort === undefined ? null : await startHttp(simulation, { flags, port: httpPort, tokenizer });
   const urls = new Map((http?.servers ?? []).map(({ pod, url }) => [pod.key, url]));
   process.stdout.write(isPiped ? endpointLines(simulation, urls) : endpointTable(simulation, urls));
   await stop.stopped;
@@ -98,11 +105,17 @@ async function simulate(flags: Flags): Promise<void> {
   process.stdout.write(isPiped ? `${JSON.stringify({ counters })}\n` : `${summary(simulation)}\n`);
 }
 
-function startHttp({ pods }: Simulation, flags: Flags, port: number): Promise<EngineServers> {
+interface Http {
+  readonly flags: Flags;
+  readonly port: number;
+  readonly tokenizer: Tokenizer | null;
+}
+
+function startHttp({ pods }: Simulation, { flags, port, tokenizer }: Http): Promise<EngineServers> {
   const { host, prefillTokensPerSecond, decodeTokensPerSecond, maxRunning } = flags;
   const rates = { host, prefillTokensPerSecond, decodeTokensPerSecond, maxRunning };
   const given = Object.fromEntries(Object.entries(rates).filter(([, value]) => value !== undefined));
-  return startEngineServers({ pods, port, ...given });
+  return startEngineServers({ pods, port, ...given, ...(tokenizer !== null && { tokenizer }) });
 }
 
 function workloadOf(flags: WorkloadFlags): WorkloadFlags {

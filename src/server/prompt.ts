@@ -45,6 +45,8 @@ export async function readAnyQuery(
     const { tokens, servedBy } = await tokenizer.tokenize(prompt, { model: query.model, signal });
     return { query: { ...query, tokens }, tokenized: { by: servedBy, tokens: tokens.length } };
   } catch (error) {
+    // Nobody reads this, and it is no fault of ours.
+    if (signal.aborted) throw new HttpError(400, "the client hung up");
     if (error instanceof TokenizerError)
       throw new HttpError(error.code === "invalid-prompt" ? 400 : 503, error.message);
     throw error;

@@ -41,15 +41,15 @@ export class EndpointPool implements AsyncDisposable {
   }
 
   /**
-   * Calls with the first endpoint's tokenizer that is well. `undefined`: there is none, or the pool is full of tokenizers
-   * in use. Rejects as `call`; `isEndpointsFault` tells whether that is held against the endpoint.
+   * Calls with this endpoint's tokenizer. `undefined`: it is not well, or the pool is full of tokenizers in use. Rejects
+   * as `call`; `isEndpointsFault` tells whether that is held against the endpoint.
    */
   async use<T>(
-    endpoints: readonly string[],
+    endpoint: string,
     call: (tokenizer: Tokenizer) => Promise<T>,
     isEndpointsFault: (error: unknown) => boolean,
   ): Promise<T | undefined> {
-    const member = this.#choose(endpoints);
+    const member = this.#find(endpoint);
     if (member === undefined) return undefined;
     member.uses += 1;
     try {
@@ -72,18 +72,15 @@ export class EndpointPool implements AsyncDisposable {
     await this.#checking;
   }
 
-  #choose(endpoints: readonly string[]): Member | undefined {
+  #find(endpoint: string): Member | undefined {
     if (this.#closed.signal.aborted) return undefined;
-    for (const endpoint of endpoints) {
-      const known = this.#members.get(endpoint);
-      if (known?.isHealthy === false) continue;
-      const member = known ?? this.#open(endpoint);
-      if (member === undefined) return undefined;
-      this.#members.delete(endpoint);
-      this.#members.set(endpoint, member);
-      return member;
-    }
-    return undefined;
+    const known = this.#members.get(endpoint);
+    if (known?.isHealthy === false) return undefined;
+    const member = known ?? this.#open(endpoint);
+    if (member === undefined) return undefined;
+    this.#members.delete(endpoint);
+    this.#members.set(endpoint, member);
+    return member;
   }
 
   #open(endpoint: string): Member | undefined {

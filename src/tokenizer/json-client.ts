@@ -129,7 +129,7 @@ export class JsonClient implements AsyncDisposable {
     const message = `${shown(url)}: status ${statusCode}${said}; ${remedyOf(statusCode)}`;
     const code = PROMPT_STATUS.has(statusCode) ? "invalid-prompt" : "http-status";
     return {
-      error: new TokenizerError(code, message),
+      error: new TokenizerError(code, message, { status: statusCode }),
       isTransient: TRANSIENT_STATUS.has(statusCode),
       retryAfterMs: readRetryAfter(headers["retry-after"], this.#options.wallClockMs()),
     };

@@ -49,6 +49,8 @@ export interface TokenizerPoolOptions {
   readonly clock?: Clock;
 }
 
+/** Each may cost a time-out. */
+const MAX_ENGINES = 3;
 const SILENT: TokenizerPoolObserver = { served() {}, failed() {}, lookedUp() {}, healthChecked() {} };
 
 /**
@@ -147,13 +149,14 @@ export class TokenizerPool implements Tokenizer {
       last = error;
     };
     const endpoints = this.#endpointsOf(model);
-    // Each failure leaves its endpoint out, so that the next is tried.
-    for (let attempt = 0; attempt < endpoints.length; attempt++) {
+    let tried = 0;
+    for (const endpoint of endpoints) {
+      if (tried === MAX_ENGINES) break;
       try {
-        const served = await this.#engines.use(endpoints, measured, (error) => isElsewhereBetter(error));
-        if (served === undefined) break;
-        return served;
+        const served = await this.#engines.use(endpoint, measured, isEnginesFault);
+        if (served !== undefined) return served;
       } catch (error) {
+        tried += 1;
         note("remote", error);
       }
     }
@@ -171,6 +174,12 @@ export class TokenizerPool implements Tokenizer {
 /** Whether another tokenizer may do what this one could not. About a prompt that is wrong it would only guess. */
 function isElsewhereBetter(error: unknown): boolean {
   return error instanceof TokenizerError && error.code !== "invalid-prompt";
+}
+
+/** Whether an engine failed for other prompts, too: what one prompt or model's name can do must not shut all others out. */
+function isEnginesFault(error: unknown): boolean {
+  if (!(error instanceof TokenizerError)) return false;
+  return error.code === "unreachable" || error.code === "invalid-answer" || (error.status ?? 0) >= 500;
 }
 
 function nobodyServes(model: string, endpoints: readonly string[]): TokenizerError {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import OpenAI from "openai";
 import { createStore } from "../../src/container.ts";
+import { localTokenizer } from "../../src/tokenizer/local.ts";
 import { PipelineWatch } from "../support/pipeline.ts";
 import { run } from "./support.ts";
 
@@ -93,6 +95,20 @@ test("engines that speak HTTP publish what they serve", limit, async (context) =
   assert.deepEqual([code, JSON.parse(lines.at(-1)!).counters.requests], [0, 0]);
 });
 
+test("engines speak the tokens of a model's files", limit, async (context) => {
+  const path = fileURLToPath(new URL("../fixtures/tokenizer", import.meta.url));
+  const flags = ["--engines", "1", "--port", "0", "--http-port", "0", "--tokenizer-path", path];
+  const simulation = run(context, ["simulate", ...flags, "--decode-tokens-per-second", "1e9"]);
+  const { url } = JSON.parse(await simulation.line());
+  const client = new OpenAI({ apiKey: "none", baseURL: `${url}/v1` });
+  const messages = [{ role: "user", content: "Where is my cache?" } as const];
+  const { usage, choices } = await client.chat.completions.create({ model: "simulated", messages, max_tokens: 5 });
+  await using tokenizer = localTokenizer({ path });
+  assert.equal(usage?.prompt_tokens, (await tokenizer.tokenize({ messages })).tokens.length);
+  const answer = { prompt: choices[0]!.message.content!, addSpecialTokens: false };
+  assert.equal((await tokenizer.tokenize(answer)).tokens.length, 5);
+});
+
 test("simulate ends by itself after --seconds", limit, async (context) => {
   const { code, lines } = await run(context, ["simulate", "--engines", "1", "--port", "0", "--seconds", "0.2"]).end();
   assert.equal(code, 0);
@@ -103,6 +119,11 @@ for (const [name, flags, words] of [
   ["an unknown encoding", ["--encoding", "xml"], /--encoding is xml: use array or map/],
   ["engines below 1", ["--engines", "0"], /engines is 0; expected an integer from 1/],
   ["an HTTP port that is none", ["--http-port", "70000"], /HTTP port 70000 with 3 engines; use one from 0/],
+  [
+    "a folder without a tokenizer",
+    ["--tokenizer-path", "none"],
+    /none\/tokenizer.json: ENOENT.*give the folder of a model/,
+  ],
   ["a rate of nothing", ["--http-port", "0", "--max-running", "0"], /engine: maxRunning is 0; expected/],
   ["a port that is none", ["--port", "x"], /option '--port <number>' argument 'x' is invalid. It is not a number/],
   ["a workload of nothing", ["--turns", "0"], /workload: turns is 0; expected an integer from 1/],

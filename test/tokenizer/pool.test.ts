@@ -59,6 +59,28 @@ test("where one engine fails the next serves, and the first is left out until it
   assert.equal((await parts.ask("c"))[0], 1);
 });
 
+test("what a single prompt can do is not held against an engine", limit, async () => {
+  const first: Answer = (response, { body }) => {
+    if (body?.model === "nonsense") json(response, {}, 404);
+    else if (body?.prompt !== "slow") json(response, { tokens: [1] });
+  };
+  const slow = { connect: (endpoint: string) => remoteTokenizer({ endpoint, retries: 0, timeoutMs: 100 }) };
+  await using parts = await bench([first, saying(2)], slow);
+  assert.equal((await parts.ask("a", "nonsense"))[0], 2);
+  assert.equal((await parts.ask("slow"))[0], 2);
+  assert.equal((await parts.ask("b"))[0], 1);
+});
+
+test("of many engines that fail a prompt tries few", limit, async () => {
+  const failing: Answer = (response) => json(response, {}, 500);
+  await using parts = await bench([failing, failing, failing, failing]);
+  await assert.rejects(parts.ask(), { code: "http-status" });
+  assert.deepEqual(
+    parts.engines.map(({ asked }) => asked.length),
+    [1, 1, 1, 0],
+  );
+});
+
 test("a look that finds an engine unwell leaves it out", limit, async () => {
   const first: Answer = (response, { path }) => json(response, { tokens: [1] }, path === "/health" ? 503 : 200);
   await using parts = await bench([first, saying(2)], { healthCheckMs: 1_000 });
