@@ -96,6 +96,31 @@ test(
   },
 );
 
+test(
+  "a pod that goes takes all of its series along, those of the index and of what waits as well",
+  limit,
+  async (context) => {
+    const transport = memory();
+    const pod = await engine(transport, "ns/a");
+    context.after(() => pod.stop());
+    chat(pod, 4);
+    const watch = new PipelineWatch();
+    await using store = await createStore({ transport, observers: [watch] });
+    await store.initKVEventSync();
+    const { endpoint, replayEndpoint } = pod.ranks[0]!;
+    store.registered.register({ instanceId: "i", modelName: "m", endpoint, replayEndpoint: replayEndpoint! });
+    await watch.until(() => store.pods()[0]?.streams[0]?.lastSequence === pod.nextSequence() - 1);
+    const ofPod = async () =>
+      (await store.registry.metrics()).split("\n").filter((line) => line.includes('pod_key="i"'));
+    const names = new Set((await ofPod()).map((line) => line.slice(0, line.indexOf("{"))));
+    for (const name of ["zmq_stream_status", "zmq_held_batches", "index_pod_blocks", "zmq_lag_seconds_count"]) {
+      assert.ok(names.has(`aibrix_kvcache_${name}`), name);
+    }
+    store.registered.unregister({ instanceId: "i", modelName: "m" });
+    assert.deepEqual(await ofPod(), []);
+  },
+);
+
 test("a pod of the options cannot be registered again", limit, async () => {
   const endpoint = "tcp://127.0.0.1:1";
   await using store = await createStore({ transport: memory(), endpoints: [{ endpoint, model: "m", name: "a" }] });
