@@ -4,7 +4,7 @@ import { type DependencyContainer, type InjectionToken, instanceCachingFactory, 
 import { memory } from "../transports/memory/index.ts";
 import { type ZmtpSecurity, zmtp } from "../transports/zmtp/index.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import type { Discovery } from "./discovery/discovery.ts";
+import type { Discovery, RankEndpoint } from "./discovery/discovery.ts";
 import { observeAllWatches } from "./discovery/kubernetes/observer.ts";
 import { type KubernetesOptions, kubernetesPods, type WatchObserver } from "./discovery/kubernetes.ts";
 import { RegisteredPods } from "./discovery/registered.ts";
@@ -157,6 +157,19 @@ export async function createStore(options: StoreOptions = {}): Promise<Store> {
   return compose(made, options).resolve(STORE);
 }
 
+/** An endpoint that the transport can never reach is told at once, and not in the log of a stream. */
+function checkSchemes({ name, capabilities }: Transport, { endpoint, replayEndpoint }: RankEndpoint): void {
+  for (const given of [endpoint, ...(replayEndpoint === undefined ? [] : [replayEndpoint])]) {
+    const scheme = given.slice(0, given.indexOf(":")).toLowerCase();
+    if (capabilities.schemes.includes(scheme)) continue;
+    const remedy = /^wss?$/.test(scheme) ? "use transport websocket" : "use another transport, or another endpoint";
+    throw new ConfigurationError(
+      "invalid-option",
+      `endpoint ${given}: transport ${name} knows ${capabilities.schemes.join(", ")}; ${remedy}`,
+    );
+  }
+}
+
 /** A message within this process is there already: its size is nobody's danger. */
 function withoutLimit({ maxMessageBytes: _limit, ...connections }: ConnectionOptions): ConnectionOptions {
   return connections;
@@ -168,6 +181,7 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
     container.register(name, { useFactory: instanceCachingFactory(make) });
   };
   const pods = podsOf(options.endpoints ?? []);
+  for (const { ranks } of pods) for (const rank of ranks) checkSchemes(transport, rank);
   const warm = resolveWarmStartOptions(options.warmStart ?? {});
 
   provide(TRANSPORT, () => transport);

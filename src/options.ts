@@ -1,11 +1,14 @@
 import { readFileSync } from "node:fs";
+import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import type { KubernetesOptions } from "./discovery/kubernetes.ts";
 import type { StaticEndpoint } from "./discovery/static.ts";
 import { ConfigurationError } from "./errors.ts";
 import type { SyncPrefixHashTableOptions } from "./indexer/table-options.ts";
+import { decideSync, spellingHint } from "./options/aibrix.ts";
 import { tokenizerOf, tokenizerShape } from "./options/tokenizer.ts";
 import { VARIABLES } from "./options/variables.ts";
+import type { ReconcilerOptions } from "./reconciler/reconciler.ts";
 import { firstIssue } from "./schema-issue.ts";
 import { resolveWarmStartOptions, type WarmStartOptions } from "./snapshot/options.ts";
 import type { StreamOptions } from "./sync/options.ts";
@@ -29,8 +32,24 @@ export interface ConnectionOptions {
   readonly reconnectMaxMs?: number;
 }
 
+/** When the load of pods counts more than the prefix. */
+export interface RoutingOptions {
+  /** Running requests between the most and the least loaded pod above which only the least loaded are candidates. */
+  readonly imbalanceThreshold: number;
+  /** A pod is too loaded above mean + factor × standard deviation. */
+  readonly deviationFactor: number;
+}
+
 /** What the daemon runs with: everything is set and checked. */
 export interface DaemonOptions {
+  /** Whether engines are followed; else the HTTP API answers alone, of an empty index. */
+  readonly enabled: boolean;
+  /** What is odd and can be lived with, a sentence each. */
+  readonly warnings: readonly string[];
+  /** Asks engines whether they dropped their caches without a word; absent: they are not asked. */
+  readonly reconcile?: ReconcilerOptions;
+  /** When the load of pods counts more than the prefix; for who routes, not for `/query`. AIBrix's names and defaults. */
+  readonly routing: RoutingOptions;
   readonly transport: TransportName;
   /** Address and port of the HTTP API. */
   readonly host: string;
@@ -80,6 +99,14 @@ const schema = z.strictObject({
   context: text.optional(),
   enginePort: z.number().int().min(1).max(65_535).optional(),
   engineReplayPort: z.number().int().min(0).max(65_535).optional(),
+  reconcile: z.boolean().optional(),
+  reconcileIntervalMs: count(1).optional(),
+  engineHttpPort: z.number().int().min(1).max(65_535).optional(),
+  tierWeights: z.record(text, z.number().min(0).max(1)).optional(),
+  kvEventSyncEnabled: z.boolean().optional(),
+  useRemoteTokenizer: z.boolean().optional(),
+  imbalanceThreshold: count(0).optional(),
+  deviationFactor: z.number().min(0).optional(),
   model: text.optional(),
   topic: z.string().max(1_024).optional(),
   ranks: count(1).optional(),
@@ -113,6 +140,39 @@ const schema = z.strictObject({
 
 type Values = z.output<typeof schema>;
 
+/** As they are where nobody says otherwise; the parts themselves have some of them, too, for embedders. */
+const DEFAULTS = {
+  transport: "zmtp",
+  host: "127.0.0.1",
+  port: 8090,
+  logLevel: "info",
+  endpoints: [],
+  kubernetes: false,
+  labelSelector: "model.aibrix.ai/kv-events-enabled=true",
+  enginePort: 5557,
+  engineReplayPort: 5558,
+  ranks: 1,
+  topic: "",
+  reconcile: false,
+  reconcileIntervalMs: 10_000,
+  engineHttpPort: 8000,
+  tierWeights: { gpu: 1, cpu: 0.8 },
+  imbalanceThreshold: 8,
+  deviationFactor: 1,
+  maxContexts: 1_000,
+  maxPrefixesPerContext: 1_000_000,
+  maxOrphansPerSource: 100_000,
+  entryTtlMs: 0,
+  replayTimeoutMs: 5_000,
+  quietCheckMs: 2_000,
+  replayRetryMinMs: 1_000,
+  replayRetryMaxMs: 30_000,
+  snapshotIntervalMs: 60_000,
+  restoreTimeoutMs: 60_000,
+  peers: [],
+  dump: true,
+} as const satisfies Partial<Values> & Readonly<Record<string, unknown>>;
+
 /** Their values are never shown. */
 const SECRETS: ReadonlySet<string> = new Set(["curveSecretKey", "plainPassword"]);
 
@@ -122,6 +182,8 @@ export interface OptionSource {
   readonly originOf: (option: string) => string;
   /** How a text should look that could not be read and stands among the values as it was given. */
   readonly formOf?: (option: string) => string | undefined;
+  /** What is odd about this source and can be lived with, a sentence each. */
+  readonly warnings?: readonly string[];
 }
 
 /** Options that environment variables set; an empty variable is none. */
@@ -141,10 +203,13 @@ export function environmentSource(
     if (value === undefined) forms.set(option, form);
     else forms.delete(option);
   }
+  const names = Object.keys(VARIABLES);
+  const hints = Object.keys(environment).map((name) => spellingHint(name, names));
   return {
     values,
     originOf: (option) => origins.get(option) ?? "environment",
     formOf: (option) => forms.get(option),
+    warnings: hints.filter((hint) => hint !== undefined),
   };
 }
 
@@ -161,20 +226,25 @@ export function defaultTransport(
 }
 
 /**
- * Options of a JSON file.
+ * Options of a file: YAML where its name ends so, else JSON.
  *
- * @throws ConfigurationError `invalid-file` where it cannot be read or is no JSON object.
+ * @throws ConfigurationError `invalid-file` where it cannot be read or holds no options.
  */
 export function fileSource(path: string): OptionSource {
   let values: unknown;
   try {
-    values = JSON.parse(readFileSync(path, "utf8"));
+    const text = readFileSync(path, "utf8");
+    values = /\.ya?ml$/i.test(path) ? parseYaml(text) : JSON.parse(text);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ConfigurationError("invalid-file", `file ${path}: ${reason}; give a readable JSON file`, { cause });
+    throw new ConfigurationError(
+      "invalid-file",
+      `file ${path}: ${reason}; give a readable file of JSON, or of YAML that is named so`,
+      { cause },
+    );
   }
   if (typeof values !== "object" || values === null || Array.isArray(values)) {
-    throw new ConfigurationError("invalid-file", `file ${path}: expected a JSON object of options`);
+    throw new ConfigurationError("invalid-file", `file ${path}: expected an object of options`);
   }
   return { values: { ...values }, originOf: (option) => `${option} in ${path}` };
 }
@@ -185,6 +255,39 @@ export function fileSource(path: string): OptionSource {
  * @throws ConfigurationError `invalid-option` with the option's origin, its value and what to use instead.
  */
 export function resolveOptions(sources: readonly OptionSource[]): DaemonOptions {
+  const { merged, origins } = mergeSources(sources);
+  const parsed = schema.safeParse(merged);
+  if (!parsed.success) throw optionError(parsed.error, merged, origins);
+  const warnings = sources.flatMap((source) => source.warnings ?? []);
+  return withDefaults(parsed.data, warnings);
+}
+
+/** One line of an effective configuration. */
+export interface EffectiveOption {
+  readonly option: string;
+  /** `null`: not set, and without a default of its own. `***` in the place of a secret. */
+  readonly value: unknown;
+  /** The flag, variable or place in a file; `default`. */
+  readonly source: string;
+}
+
+/** What holds of every option, and who said so. Throws as `resolveOptions`. */
+export function effectiveOptions(sources: readonly OptionSource[]): readonly EffectiveOption[] {
+  resolveOptions(sources);
+  const { merged, origins } = mergeSources(sources);
+  return Object.keys(schema.shape).map((option) => {
+    const source = origins.get(option);
+    if (source === undefined)
+      return { option, value: (DEFAULTS as Readonly<Record<string, unknown>>)[option] ?? null, source: "default" };
+    return { option, value: SECRETS.has(option) ? "***" : merged[option], source: source.originOf(option) };
+  });
+}
+
+/** The later source over the earlier one, and which one it was. */
+function mergeSources(sources: readonly OptionSource[]): {
+  readonly merged: Record<string, unknown>;
+  readonly origins: ReadonlyMap<string, OptionSource>;
+} {
   const merged: Record<string, unknown> = {};
   const origins = new Map<string, OptionSource>();
   for (const source of sources) {
@@ -194,13 +297,15 @@ export function resolveOptions(sources: readonly OptionSource[]): DaemonOptions 
       origins.set(option, source);
     }
   }
-  const parsed = schema.safeParse(merged);
-  if (!parsed.success) throw optionError(parsed.error, merged, origins);
-  return withDefaults(parsed.data);
+  return { merged, origins };
 }
 
-function withDefaults(values: Values): DaemonOptions {
-  const { maxContexts, maxPrefixesPerContext, maxOrphansPerSource, entryTtlMs } = values;
+function withDefaults(values: Values, found: readonly string[]): DaemonOptions {
+  const { isEnabled, warnings } = decideSync(values);
+  // AIBrix's gateway finds its engines in the cluster: who switches sync on there says no more.
+  const findsPods = values.kubernetes ?? (values.kvEventSyncEnabled === true && values.endpoints === undefined);
+  const { reconcileIntervalMs: intervalMs, engineHttpPort: httpPort } = values;
+  const { maxContexts, maxPrefixesPerContext, maxOrphansPerSource, entryTtlMs, tierWeights } = values;
   const { maxMessageBytes, reconnectMinMs, reconnectMaxMs } = values;
   const { replayTimeoutMs, replayIdleMs, maxHeldBytes, quietCheckMs, replayRetryMinMs } = values;
   // A first delay above the default for the longest one raises that.
@@ -209,14 +314,21 @@ function withDefaults(values: Values): DaemonOptions {
   const security = securityOf(values);
   const tokenizer = tokenizerOf(values);
   return {
-    transport: values.transport ?? "zmtp",
-    host: values.host ?? "127.0.0.1",
-    port: values.port ?? 8090,
-    logLevel: values.logLevel ?? "info",
+    enabled: isEnabled,
+    warnings: [...found, ...warnings],
+    transport: values.transport ?? DEFAULTS.transport,
+    host: values.host ?? DEFAULTS.host,
+    port: values.port ?? DEFAULTS.port,
+    logLevel: values.logLevel ?? DEFAULTS.logLevel,
     endpoints: (values.endpoints ?? []).map((endpoint) => endpointOf(endpoint, values)),
     ...(security !== undefined && { security }),
-    ...(values.kubernetes === true && { kubernetes: kubernetesOf(values) }),
-    index: withoutUndefined({ maxContexts, maxPrefixesPerContext, maxOrphansPerSource, entryTtlMs }),
+    ...(findsPods && { kubernetes: kubernetesOf(values) }),
+    ...(values.reconcile === true && { reconcile: withoutUndefined({ intervalMs, httpPort }) }),
+    routing: {
+      imbalanceThreshold: values.imbalanceThreshold ?? DEFAULTS.imbalanceThreshold,
+      deviationFactor: values.deviationFactor ?? DEFAULTS.deviationFactor,
+    },
+    index: withoutUndefined({ maxContexts, maxPrefixesPerContext, maxOrphansPerSource, entryTtlMs, tierWeights }),
     streams: withoutUndefined({
       replayTimeoutMs,
       replayIdleMs,
@@ -229,7 +341,7 @@ function withDefaults(values: Values): DaemonOptions {
     connections: withoutUndefined({ maxMessageBytes, reconnectMinMs, reconnectMaxMs }),
     warmStart: warmStartOf(values),
     ...(tokenizer !== undefined && { tokenizer }),
-    dumpEnabled: values.dump ?? true,
+    dumpEnabled: values.dump ?? DEFAULTS.dump,
   };
 }
 

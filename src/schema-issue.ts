@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { nearest } from "./options/spelling.ts";
 
 /** What is wrong with one value, in the words of a message. */
 export interface SchemaIssue {
@@ -30,8 +31,13 @@ export function firstIssue(error: z.ZodError, value: unknown, known: readonly st
     problem:
       unknownKey === undefined
         ? `${message.charAt(0).toLowerCase()}${message.slice(1)}`
-        : `there is no such option; use one of ${known.join(", ")}`,
+        : `there is no such option; ${meant(unknownKey, known)}`,
   };
+}
+
+function meant(key: string, known: readonly string[]): string {
+  const near = nearest(key, known);
+  return near === undefined ? `use one of ${known.join(", ")}` : `did you mean ${near}?`;
 }
 
 /** A value as JSON, cut where it is long; `missing` where there is none. */

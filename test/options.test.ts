@@ -4,7 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ConfigurationError } from "../src/errors.ts";
-import { defaultTransport, environmentSource, fileSource, type OptionSource, resolveOptions } from "../src/options.ts";
+import {
+  defaultTransport,
+  effectiveOptions,
+  environmentSource,
+  fileSource,
+  type OptionSource,
+  resolveOptions,
+} from "../src/options.ts";
 
 const flags = (values: Readonly<Record<string, unknown>>): OptionSource => ({
   values,
@@ -19,7 +26,12 @@ test("without any option the daemon is on this machine alone, over zmtp", () => 
 });
 
 test("a later source is stronger, option by option", () => {
-  const environment = environmentSource({ KV_PORT: "1", KV_HOST: "h", KV_TRANSPORT: "memory", PATH: "/bin" });
+  const environment = environmentSource({
+    KV_LISTEN_PORT: "1",
+    KV_LISTEN_HOST: "h",
+    KV_TRANSPORT: "memory",
+    PATH: "/bin",
+  });
   const options = resolveOptions([flags({ port: 3, host: "f", logLevel: "warn" }), environment, flags({ port: 2 })]);
   assert.deepEqual([options.port, options.host, options.transport, options.logLevel], [2, "h", "memory", "warn"]);
 });
@@ -47,7 +59,7 @@ test("AIBrix's variables are understood, with Go's durations", () => {
 });
 
 test("a variable that cannot be read is forgiven where a stronger source says better", () => {
-  assert.equal(resolveOptions([environmentSource({ KV_PORT: "http" }), flags({ port: 7 })]).port, 7);
+  assert.equal(resolveOptions([environmentSource({ KV_LISTEN_PORT: "http" }), flags({ port: 7 })]).port, 7);
 });
 
 test("what holds for every connection is told to the transport, and nothing that nobody set", () => {
@@ -58,12 +70,12 @@ test("what holds for every connection is told to the transport, and nothing that
 
 test("KV_TRANSPORT names the transport of whoever names none", () => {
   assert.equal(defaultTransport({}), "zmtp");
-  assert.equal(defaultTransport({ KV_TRANSPORT: "memory", KV_PORT: "http" }), "memory");
+  assert.equal(defaultTransport({ KV_TRANSPORT: "memory", KV_LISTEN_PORT: "http" }), "memory");
   assert.throws(() => defaultTransport({ KV_TRANSPORT: "pigeon" }), refuses(/^KV_TRANSPORT is "pigeon": .*"libzmq"/));
 });
 
 test("an empty variable is none", () => {
-  assert.equal(resolveOptions([environmentSource({ KV_PORT: "", KV_HOST: undefined })]).port, 8090);
+  assert.equal(resolveOptions([environmentSource({ KV_LISTEN_PORT: "", KV_LISTEN_HOST: undefined })]).port, 8090);
 });
 
 test("an endpoint's own model, topic, ranks and block size win over the common ones", () => {
@@ -78,7 +90,7 @@ test("an endpoint's own model, topic, ranks and block size win over the common o
 });
 
 for (const [name, source, words] of [
-  ["a port that is none", environmentSource({ KV_PORT: "http" }), /^KV_PORT is "http": use a number$/],
+  ["a port that is none", environmentSource({ KV_LISTEN_PORT: "http" }), /^KV_LISTEN_PORT is "http": use a number$/],
   ["a port above 65535", flags({ port: 99_999 }), /^--port is 99999: .*65535/],
   ["an unknown transport", environmentSource({ KV_TRANSPORT: "tcp" }), /^KV_TRANSPORT is "tcp": .*zmtp.*auto/],
   [
@@ -108,7 +120,7 @@ for (const [name, source, words] of [
   });
 }
 
-test("a file is a JSON object; what cannot be read says why", (context) => {
+test("a file is JSON, or YAML by its name; what cannot be read says why", (context) => {
   const folder = mkdtempSync(join(tmpdir(), "kv-event-sync-"));
   context.after(() => rmSync(folder, { recursive: true }));
   const write = (name: string, content: string): string => {
@@ -117,11 +129,104 @@ test("a file is a JSON object; what cannot be read says why", (context) => {
     return path;
   };
   assert.equal(resolveOptions([fileSource(write("good.json", '{"port": 5}'))]).port, 5);
+  const yaml = "port: 6\nendpoints:\n  - endpoint: tcp://a:1\n    model: m\n";
+  assert.equal(resolveOptions([fileSource(write("good.yaml", yaml))]).endpoints[0]?.model, "m");
+  assert.throws(() => fileSource(write("bad.yml", "a: [")), refuses(/bad\.yml: /));
   assert.throws(() => fileSource(join(folder, "none.json")), refuses(/none\.json: ENOENT/));
   assert.throws(() => fileSource(write("bad.json", "{")), refuses(/bad\.json: .*JSON/));
-  assert.throws(() => fileSource(write("list.json", "[]")), refuses(/list\.json: expected a JSON object/));
+  assert.throws(() => fileSource(write("list.json", "[]")), refuses(/list\.json: expected an object of options/));
   const wrong = fileSource(write("wrong.json", '{"port": "x"}'));
   assert.throws(() => resolveOptions([wrong]), refuses(/^port in .*wrong\.json is "x": /));
+});
+
+const AIBRIX = {
+  AIBRIX_KV_EVENT_SYNC_ENABLED: "true",
+  AIBRIX_USE_REMOTE_TOKENIZER: "true",
+  AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE: "remote",
+  AIBRIX_REMOTE_TOKENIZER_ENDPOINT: "http://vllm:8000",
+};
+
+test("configuration validation: sync and remote tokenizer together follow the cluster's pods", () => {
+  const options = resolveOptions([environmentSource(AIBRIX)]);
+  assert.deepEqual([options.enabled, options.kubernetes, options.warnings], [true, {}, []]);
+  const pinned = { ...AIBRIX, AIBRIX_PREFIX_CACHE_KV_EVENT_SUBSCRIBE_ADDRS: "tcp://a:1", KV_MODEL: "m" };
+  assert.equal(resolveOptions([environmentSource(pinned)]).kubernetes, undefined);
+});
+
+test("configuration validation: sync without the remote tokenizer is off, with the variable to set", () => {
+  for (const unset of [{ AIBRIX_USE_REMOTE_TOKENIZER: "false" }, { AIBRIX_USE_REMOTE_TOKENIZER: "" }]) {
+    const options = resolveOptions([environmentSource({ ...AIBRIX, ...unset })]);
+    assert.equal(options.enabled, false);
+    assert.match(options.warnings.join(), /set AIBRIX_PREFIX_CACHE_USE_REMOTE_TOKENIZER=true$/);
+  }
+});
+
+test("configuration validation: a tokenizer of another type, or without an endpoint, is an error that names the variable", () => {
+  const resolve = (more: object) => () => resolveOptions([environmentSource({ ...AIBRIX, ...more })]);
+  const local = { AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE: "character", AIBRIX_REMOTE_TOKENIZER_ENDPOINT: "" };
+  assert.throws(resolve(local), refuses(/"character": set AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE=remote$/));
+  assert.throws(
+    resolve({ AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE: "" }),
+    refuses(/set AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE=remote$/),
+  );
+  const none = { AIBRIX_REMOTE_TOKENIZER_ENDPOINT: "" };
+  assert.throws(resolve(none), refuses(/set AIBRIX_PREFIX_CACHE_REMOTE_TOKENIZER_ENDPOINT/));
+});
+
+test("configuration validation: sync that is switched off is off, and says nothing", () => {
+  const options = resolveOptions([environmentSource({ ...AIBRIX, AIBRIX_KV_EVENT_SYNC_ENABLED: "false" })]);
+  assert.deepEqual([options.enabled, options.warnings], [false, []]);
+});
+
+test("of an older and a newer variable the newer one wins", () => {
+  const both = { ...AIBRIX, AIBRIX_PREFIX_CACHE_KV_EVENT_SYNC_ENABLED: "false" };
+  assert.equal(resolveOptions([environmentSource(both)]).enabled, false);
+});
+
+test("a variable that is misspelt is pointed out, one of another feature or of the system is not", () => {
+  const hints = (name: string) => resolveOptions([environmentSource({ [name]: "1" })]).warnings;
+  assert.deepEqual(hints("AIBRIX_ZMQ_REPLAY_TIMOUT"), [
+    "AIBRIX_ZMQ_REPLAY_TIMOUT is no variable of ours: did you mean AIBRIX_ZMQ_REPLAY_TIMEOUT?",
+  ]);
+  assert.deepEqual(hints("KV_LISTEN_PROT"), ["KV_LISTEN_PROT is no variable of ours: did you mean KV_LISTEN_PORT?"]);
+  assert.deepEqual(hints("AIBRIX_ZMQ_SOMETHING_ELSE"), ["AIBRIX_ZMQ_SOMETHING_ELSE is not used here"]);
+  for (const name of ["AIBRIX_ROUTING_ALGORITHM", "AIBRIX_ZMQ_POLL_TIMEOUT", "KV_PORT", "KV_SERVICE_HOST", "PATH"]) {
+    assert.deepEqual(hints(name), [], name);
+  }
+});
+
+test("an option of a file that is misspelt is refused with the one that is meant", () => {
+  assert.throws(
+    () => resolveOptions([flags({ enginePrt: 1 })]),
+    refuses(/there is no such option; did you mean enginePort\?$/),
+  );
+});
+
+test("the effective configuration names the source of each value, and hides secrets", () => {
+  const environment = environmentSource({ KV_LISTEN_PORT: "1", KV_PLAIN_PASSWORD: "geheim", KV_PLAIN_USERNAME: "me" });
+  const options = effectiveOptions([flags({ host: "h" }), environment]);
+  const of = (name: string) => options.find(({ option }) => option === name);
+  assert.deepEqual(of("host"), { option: "host", value: "h", source: "--host" });
+  assert.deepEqual(of("port"), { option: "port", value: 1, source: "KV_LISTEN_PORT" });
+  assert.deepEqual(of("plainPassword"), { option: "plainPassword", value: "***", source: "KV_PLAIN_PASSWORD" });
+  assert.deepEqual(of("transport"), { option: "transport", value: "zmtp", source: "default" });
+  assert.deepEqual(of("namespace"), { option: "namespace", value: null, source: "default" });
+});
+
+test("weights, the reconciler and routing come from variables", () => {
+  const options = resolveOptions([
+    environmentSource({
+      KV_TIER_WEIGHTS: "gpu=1,CPU=0.5",
+      KV_RECONCILE: "on",
+      KV_ENGINE_HTTP_PORT: "9000",
+      AIBRIX_PREFIX_CACHE_STANDARD_DEVIATION_FACTOR: "2",
+    }),
+  ]);
+  assert.deepEqual(options.index.tierWeights, { gpu: 1, cpu: 0.5 });
+  assert.deepEqual(options.reconcile, { httpPort: 9000 });
+  assert.deepEqual(options.routing, { imbalanceThreshold: 8, deviationFactor: 2 });
+  const wrong = environmentSource({ KV_TIER_WEIGHTS: "gpu" });
+  assert.throws(() => resolveOptions([wrong]), refuses(/^KV_TIER_WEIGHTS is "gpu": use weights such as/));
 });
 
 const SECRET = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs";

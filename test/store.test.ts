@@ -121,6 +121,14 @@ test(
   },
 );
 
+test("an endpoint that the transport can never reach is refused with the remedy", async () => {
+  const made = createStore({ transport: "zmtp", endpoints: [{ endpoint: "ws://127.0.0.1:1", model: "m" }] });
+  await assert.rejects(made, {
+    code: "invalid-option",
+    message: /^endpoint ws:.*: transport zmtp knows .*; use transport websocket$/,
+  });
+});
+
 test("a pod of the options cannot be registered again", limit, async () => {
   const endpoint = "tcp://127.0.0.1:1";
   await using store = await createStore({ transport: memory(), endpoints: [{ endpoint, model: "m", name: "a" }] });

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { WatchObserver } from "../discovery/kubernetes/observer.ts";
+import type { ReconcilerObserver } from "../reconciler/reconciler.ts";
 import type { SnapshotObserver } from "../snapshot/observer.ts";
 import type { PurgeReason, StreamId, StreamStatus, SyncObserver } from "../sync/status.ts";
 import type { TokenizerDisagreement } from "../tokenizer/check.ts";
@@ -96,6 +97,15 @@ export function watchLog(log: LimitedLog): WatchObserver {
       const level = trouble === "idle" ? "debug" : trouble === "expired" ? "info" : "warn";
       log.say(level, `watch ${trouble}`, "kubernetes", { trouble }, message);
     },
+  };
+}
+
+/** Logs which engines dropped their caches without a word, and which do not answer. */
+export function reconcilerLog(log: LimitedLog): ReconcilerObserver {
+  return {
+    onDropped: (pod, reason) =>
+      log.say("info", "caches found dropped", pod, { pod, reason }, `the engine's cache is gone: it ${reason}`),
+    onProbeFailed: (pod, { message }) => log.say("warn", "engines that do not answer over HTTP", pod, { pod }, message),
   };
 }
 

@@ -2,13 +2,13 @@ import { Command, Option } from "commander";
 import { pino } from "pino";
 import { createStore } from "../container.ts";
 import { ConfigurationError, KVEventSyncError } from "../errors.ts";
-import { DURATION } from "../options/variables.ts";
+import { DURATION, type Reader, WEIGHTS } from "../options/variables.ts";
 import { type DaemonOptions, environmentSource, fileSource, type OptionSource, resolveOptions } from "../options.ts";
 import { createServer } from "../server/server.ts";
 import type { Store } from "../store.ts";
 import { LevelSwitch } from "./level-switch.ts";
 import { LimitedLog } from "./limited-log.ts";
-import { logObserver, snapshotLog, tokenizerLog, watchLog } from "./log-observer.ts";
+import { logObserver, reconcilerLog, snapshotLog, tokenizerLog, watchLog } from "./log-observer.ts";
 import { numberFlag } from "./number-flag.ts";
 import { StopSignal } from "./stop-signal.ts";
 
@@ -24,7 +24,11 @@ interface Flags {
 }
 
 /** Of options whose names are others. */
-const FLAGS: Readonly<Record<string, string>> = { peers: "--peer", snapshotIntervalMs: "--snapshot-interval" };
+const FLAGS: Readonly<Record<string, string>> = {
+  endpoints: "--endpoint",
+  peers: "--peer",
+  snapshotIntervalMs: "--snapshot-interval",
+};
 
 const collect = (value: string, previous: readonly string[]): readonly string[] => [...previous, value];
 
@@ -46,6 +50,9 @@ export function serveCommand(): Command {
     .option("--context <name>", "of the kubeconfig (default: its current one)")
     .option("--engine-port <number>", "PUB port of a pod's rank 0 (default: 5557)", numberFlag)
     .option("--engine-replay-port <number>", "its ROUTER port; 0: engines have none (default: 5558)", numberFlag)
+    .option("--reconcile", "ask engines over HTTP whether they dropped their caches without a word")
+    .option("--engine-http-port <number>", "of a pod's engine, for --reconcile (default: 8000)", numberFlag)
+    .option("--tier-weights <weights>", "what a block is worth by where it lies (default: gpu=1,cpu=0.8; others 0.5)")
     .option("--ranks <count>", "data-parallel ranks of each endpoint, on the ports that follow", numberFlag)
     .option("--topic <prefix>", "subscribe to topics that begin so (default: all)")
     .option("--block-size <tokens>", "tokens per block where engines do not say", numberFlag)
@@ -68,7 +75,7 @@ export function serveCommand(): Command {
     .addOption(list("--peer <url>", "another daemon to go on from, such as http://10.0.0.9:8090 (repeatable)"))
     .option("--restore-timeout-ms <ms>", "time for a peer or the snapshot to be taken over", numberFlag)
     .option("--no-dump", "do not answer GET /dump, which tells the seed of the hashes")
-    .option("--config <file>", "a JSON file of options; environment and flags are stronger")
+    .option("--config <file>", "a file of options, in JSON or YAML; environment and flags are stronger")
     .option(
       "--log-level <level>",
       "trace, debug, info, warn, error, fatal or silent (default: info); SIGUSR2 changes to debug and back",
@@ -87,11 +94,22 @@ export function serveCommand(): Command {
  * @throws ConfigurationError as `resolveOptions`, and `invalid-option` where flags do not pair.
  */
 export function serveOptions(flags: Flags, environment: OptionSource): DaemonOptions {
+  return resolveOptions(serveSources(flags, environment));
+}
+
+/** Flags whose text means something else than itself. */
+const READERS: Readonly<Record<string, Reader>> = { snapshotIntervalMs: DURATION, tierWeights: WEIGHTS };
+
+/** File, environment and flags, the stronger one later. Throws as `serveOptions` where flags do not pair. */
+export function serveSources(flags: Flags, environment: OptionSource): readonly OptionSource[] {
   const { endpoint, replayEndpoint, model, peer = [], snapshotInterval, dump, config, ...others } = flags;
   const values: Record<string, unknown> = { ...others };
   if (peer.length > 0) values["peers"] = peer;
-  if (snapshotInterval !== undefined)
-    values["snapshotIntervalMs"] = DURATION.read(snapshotInterval) ?? snapshotInterval;
+  if (snapshotInterval !== undefined) values["snapshotIntervalMs"] = snapshotInterval;
+  for (const [option, { read }] of Object.entries(READERS)) {
+    const text = values[option];
+    if (typeof text === "string") values[option] = read(text) ?? text;
+  }
   if (dump === false) values["dump"] = false;
   if (endpoint.length > 0) values["endpoints"] = pairs(endpoint, replayEndpoint, model);
   else if (replayEndpoint.length > 0) throw unpaired("--replay-endpoint", replayEndpoint.length, 0);
@@ -100,14 +118,15 @@ export function serveOptions(flags: Flags, environment: OptionSource): DaemonOpt
   const flagSource: OptionSource = {
     values,
     originOf: (option) => FLAGS[option] ?? `--${option.replace(/[A-Z]/g, (l) => `-${l.toLowerCase()}`)}`,
-    formOf: (option) => (option === "snapshotIntervalMs" ? DURATION.form : undefined),
+    formOf: (option) => (typeof values[option] === "string" ? READERS[option]?.form : undefined),
   };
   const files = config === undefined ? [] : [fileSource(config)];
-  return resolveOptions([...files, environment, flagSource]);
+  return [...files, environment, flagSource];
 }
 
 function pairs(endpoints: readonly string[], replays: readonly string[], models: readonly string[]): object[] {
-  if (replays.length > endpoints.length) throw unpaired("--replay-endpoint", replays.length, endpoints.length);
+  if (replays.length > 0 && replays.length !== endpoints.length)
+    throw unpaired("--replay-endpoint", replays.length, endpoints.length);
   if (models.length > 1 && models.length !== endpoints.length)
     throw unpaired("--model", models.length, endpoints.length);
   return endpoints.map((endpoint, at) => ({
@@ -129,6 +148,8 @@ async function serve(options: DaemonOptions): Promise<void> {
   const logger = pino({ name: "kv-event-sync", level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
   const { transport, security, connections, endpoints, kubernetes, index, streams, warmStart, tokenizer } = options;
   using _level = new LevelSwitch(logger);
+  for (const warning of options.warnings) logger.warn(warning);
+  if (!options.enabled) logger.warn("KV event sync is off: no engine is followed");
   using log = new LimitedLog(logger);
   using stop = new StopSignal();
   await using store = await createStore({
@@ -141,6 +162,10 @@ async function serve(options: DaemonOptions): Promise<void> {
     index,
     streams,
     warmStart,
+    enabled: options.enabled,
+    onStartFailed: (error) => logger.error({ err: error }, "cannot start"),
+    ...(options.reconcile !== undefined && { reconcile: options.reconcile }),
+    reconcilerObserver: reconcilerLog(log),
     ...(tokenizer !== undefined && { tokenizer }),
     onTokenizerDisagrees: tokenizerLog(log),
     observers: [logObserver(logger, log)],

@@ -46,11 +46,15 @@ const ENDPOINTS: Reader = {
       .filter(({ endpoint }) => endpoint !== ""),
 };
 
+/** Of tiers, such as `gpu=1,cpu=0.8`. */
+export const WEIGHTS: Reader = { form: "weights such as gpu=1,cpu=0.8,disk=0.5", read: weightsOf };
+
 /** Environment variables; the AIBRIX_ ones as the AIBrix gateway has them. Where two name one option, the later wins. */
 export const VARIABLES: Readonly<Record<string, Variable>> = {
   KV_TRANSPORT: { option: "transport", ...TEXT },
-  KV_HOST: { option: "host", ...TEXT },
-  KV_PORT: { option: "port", ...NUMBER },
+  // Not KV_HOST and KV_PORT: Kubernetes sets KV_PORT to an address where a Service is named kv.
+  KV_LISTEN_HOST: { option: "host", ...TEXT },
+  KV_LISTEN_PORT: { option: "port", ...NUMBER },
   KV_KUBERNETES: { option: "kubernetes", ...SWITCH },
   KV_NAMESPACE: { option: "namespace", ...TEXT },
   KV_LABEL_SELECTOR: { option: "labelSelector", ...TEXT },
@@ -58,6 +62,10 @@ export const VARIABLES: Readonly<Record<string, Variable>> = {
   KV_CONTEXT: { option: "context", ...TEXT },
   KV_ENGINE_PORT: { option: "enginePort", ...NUMBER },
   KV_ENGINE_REPLAY_PORT: { option: "engineReplayPort", ...NUMBER },
+  KV_RECONCILE: { option: "reconcile", ...SWITCH },
+  KV_RECONCILE_INTERVAL: { option: "reconcileIntervalMs", ...DURATION },
+  KV_ENGINE_HTTP_PORT: { option: "engineHttpPort", ...NUMBER },
+  KV_TIER_WEIGHTS: { option: "tierWeights", ...WEIGHTS },
   KV_MODEL: { option: "model", ...TEXT },
   KV_LOG_LEVEL: { option: "logLevel", ...TEXT },
   KV_SNAPSHOT: { option: "snapshot", ...TEXT },
@@ -75,6 +83,12 @@ export const VARIABLES: Readonly<Record<string, Variable>> = {
   KV_PLAIN_PASSWORD: { option: "plainPassword", ...TEXT },
   KV_PLAIN_PASSWORD_FILE: { option: "plainPasswordFile", ...TEXT },
   AIBRIX_PREFIX_CACHE_KV_EVENT_SUBSCRIBE_ADDRS: { option: "endpoints", ...ENDPOINTS },
+  AIBRIX_KV_EVENT_SYNC_ENABLED: { option: "kvEventSyncEnabled", ...SWITCH },
+  AIBRIX_PREFIX_CACHE_KV_EVENT_SYNC_ENABLED: { option: "kvEventSyncEnabled", ...SWITCH },
+  AIBRIX_USE_REMOTE_TOKENIZER: { option: "useRemoteTokenizer", ...SWITCH },
+  AIBRIX_PREFIX_CACHE_USE_REMOTE_TOKENIZER: { option: "useRemoteTokenizer", ...SWITCH },
+  AIBRIX_PREFIX_CACHE_POD_RUNNING_REQUEST_IMBALANCE_ABS_COUNT: { option: "imbalanceThreshold", ...NUMBER },
+  AIBRIX_PREFIX_CACHE_STANDARD_DEVIATION_FACTOR: { option: "deviationFactor", ...NUMBER },
   AIBRIX_PREFIX_CACHE_BLOCK_SIZE: { option: "blockSize", ...NUMBER },
   AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE: { option: "tokenizerType", ...TEXT },
   AIBRIX_REMOTE_TOKENIZER_ENDPOINT: { option: "tokenizerEndpoint", ...TEXT },
@@ -94,6 +108,17 @@ export const VARIABLES: Readonly<Record<string, Variable>> = {
 function numberOf(value: string): number | undefined {
   const number = Number(value);
   return value.trim() === "" || Number.isNaN(number) ? undefined : number;
+}
+
+function weightsOf(value: string): Readonly<Record<string, number>> | undefined {
+  const weights: Record<string, number> = {};
+  for (const part of value.split(",")) {
+    const [, tier, weight] = /^\s*([^=\s]+)=([\d.]+)\s*$/.exec(part) ?? [];
+    const number = numberOf(weight ?? "");
+    if (tier === undefined || number === undefined) return undefined;
+    weights[tier.toLowerCase()] = number;
+  }
+  return weights;
 }
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };

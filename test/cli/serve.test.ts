@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { stringify } from "yaml";
 import { serveOptions } from "../../src/cli/serve.ts";
 import { KVEventSyncError } from "../../src/errors.ts";
 import { environmentSource } from "../../src/options.ts";
@@ -41,11 +45,11 @@ async function eventually(isSo: () => Promise<boolean>): Promise<void> {
 }
 
 test("the n-th replay endpoint and model belong to the n-th endpoint, a single model to all", () => {
-  const flags = { endpoint: ["tcp://a:1", "tcp://b:1"], replayEndpoint: ["tcp://a:2"] };
+  const flags = { endpoint: ["tcp://a:1", "tcp://b:1"], replayEndpoint: ["tcp://a:2", "tcp://b:2"] };
   const of = (model: readonly string[]) => serveOptions({ ...flags, model }, environmentSource({}));
   assert.deepEqual(of(["m"]).endpoints, [
     { endpoint: "tcp://a:1", replayEndpoint: "tcp://a:2", model: "m" },
-    { endpoint: "tcp://b:1", model: "m" },
+    { endpoint: "tcp://b:1", replayEndpoint: "tcp://b:2", model: "m" },
   ]);
   assert.deepEqual(
     of(["m", "n"]).endpoints.map(({ model }) => model),
@@ -57,6 +61,10 @@ test("flags that do not pair are refused by name", () => {
   for (const [flags, words] of [
     [{ ...EMPTY, replayEndpoint: ["tcp://a:2"] }, /--replay-endpoint is given 1 times for 0/],
     [{ endpoint: ["tcp://a:1"], replayEndpoint: ["x", "y"], model: ["m"] }, /--replay-endpoint is given 2 times for 1/],
+    [
+      { endpoint: ["tcp://a:1", "tcp://b:1"], replayEndpoint: ["x"], model: ["m"] },
+      /--replay-endpoint is given 1 times for 2/,
+    ],
     [{ ...EMPTY, endpoint: ["tcp://a:1"], model: ["m", "n"] }, /--model is given 2 times for 1/],
     [{ ...EMPTY, port: Number.NaN }, /--port is NaN/],
     [{ ...EMPTY, blockSize: 0 }, /--block-size is 0/],
@@ -115,8 +123,11 @@ test(
         { endpoint: "tcp://127.0.0.1:1" },
       ],
     };
-    const flags = config.endpoints.flatMap((each) => ["--endpoint", each.endpoint]);
-    const { url } = await serve(context, [...flags, "--replay-endpoint", replayEndpoint!, "--model", "m"]);
+    const folder = mkdtempSync(join(tmpdir(), "serve-"));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, "config.yaml");
+    writeFileSync(file, stringify(config));
+    const { url } = await serve(context, ["--config", file, "--model", "m"]);
     const byEndpoint = async (wanted: string): Promise<Listener | undefined> =>
       (await listeners(url)).find((each) => each.endpoint === wanted);
     await eventually(async () => (await byEndpoint("tcp://127.0.0.1:1"))?.status === "failed");
