@@ -22,6 +22,7 @@ import {
   type ReconcilerObserver,
   type ReconcilerOptions,
 } from "./reconciler/reconciler.ts";
+import type { Recorder } from "./recording/recorder.ts";
 import { SnapshotKeeper } from "./snapshot/keeper.ts";
 import { observeAllSnapshots, type SnapshotObserver } from "./snapshot/observer.ts";
 import { resolveWarmStartOptions, type WarmStartOptions } from "./snapshot/options.ts";
@@ -68,6 +69,8 @@ export interface StoreOptions {
   readonly reconcile?: ReconcilerOptions;
   /** Hears what that finds, after the metrics. Default nobody. */
   readonly reconcilerObserver?: ReconcilerObserver;
+  /** Writes down all that comes in. Default nobody. */
+  readonly recorder?: Recorder;
   /** What the start goes on from, and what is kept for the next. Default none: starts are cold. */
   readonly warmStart?: WarmStartOptions;
   /** Hear what happens to streams, after the metrics. */
@@ -184,17 +187,19 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
   for (const { ranks } of pods) for (const rank of ranks) checkSchemes(transport, rank);
   const warm = resolveWarmStartOptions(options.warmStart ?? {});
 
-  provide(TRANSPORT, () => transport);
+  provide(TRANSPORT, () => options.recorder?.transport(transport) ?? transport);
   provide(CLOCK, () => options.clock ?? systemClock);
   const isTaken = (modelName: string, instanceId: string): boolean =>
     pods.some((pod) => pod.modelName === modelName && pod.key === instanceId);
   provide(REGISTERED, () => new RegisteredPods({ isTaken }));
-  provide(DISCOVERIES, (parts) => [
-    staticPods(pods),
-    parts.resolve(REGISTERED),
-    ...(options.kubernetes === undefined ? [] : [followCluster(options.kubernetes, parts)]),
-    ...(options.discoveries ?? []),
-  ]);
+  provide(DISCOVERIES, (parts) =>
+    [
+      staticPods(pods),
+      parts.resolve(REGISTERED),
+      ...(options.kubernetes === undefined ? [] : [followCluster(options.kubernetes, parts)]),
+      ...(options.discoveries ?? []),
+    ].map((discovery) => options.recorder?.discovery(discovery) ?? discovery),
+  );
   const followCluster = (kubernetes: KubernetesOptions, parts: DependencyContainer): Discovery => {
     const observer = observeAllWatches([
       parts.resolve(METRICS).watch,

@@ -10,6 +10,7 @@ import { LevelSwitch } from "./level-switch.ts";
 import { LimitedLog } from "./limited-log.ts";
 import { logObserver, reconcilerLog, snapshotLog, tokenizerLog, watchLog } from "./log-observer.ts";
 import { numberFlag } from "./number-flag.ts";
+import { openRecording } from "./record.ts";
 import { StopSignal } from "./stop-signal.ts";
 
 interface Flags {
@@ -85,7 +86,10 @@ export function serveCommand(): Command {
     .option("--max-message-bytes <bytes>", "largest message taken from an engine (default: 64 MiB)", numberFlag)
     .option("--replay-timeout-ms <ms>", "time for a replay endpoint to answer", numberFlag)
     .option("--quiet-check-ms <ms>", "quiet after which lost batches are looked for; 0 never looks", numberFlag)
-    .action((flags: Flags) => serve(serveOptions(flags, environmentSource())));
+    .option("--record <file>", "write down all that engines send, for replay and inspect")
+    .action(({ record, ...flags }: Flags & { readonly record?: string }) =>
+      serve(serveOptions(flags as Flags, environmentSource()), record),
+    );
 }
 
 /**
@@ -143,7 +147,7 @@ function unpaired(flag: string, count: number, endpoints: number): Configuration
   );
 }
 
-async function serve(options: DaemonOptions): Promise<void> {
+async function serve(options: DaemonOptions, recordPath?: string): Promise<void> {
   // On standard error, so that standard output stays free for who pipes.
   const logger = pino({ name: "kv-event-sync", level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
   const { transport, security, connections, endpoints, kubernetes, index, streams, warmStart, tokenizer } = options;
@@ -152,7 +156,9 @@ async function serve(options: DaemonOptions): Promise<void> {
   if (!options.enabled) logger.warn("KV event sync is off: no engine is followed");
   using log = new LimitedLog(logger);
   using stop = new StopSignal();
+  await using recording = recordPath === undefined ? null : await openRecording(recordPath, options);
   await using store = await createStore({
+    ...(recording !== null && { recorder: recording.recorder }),
     transport,
     ...(security !== undefined && { security }),
     connections,

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { discoveryDocument } from "./discovery-documents.ts";
-import { PodStore, selectorOf } from "./pod-store.ts";
+import { PodStore, type StoredPod, selectorOf } from "./pod-store.ts";
 import { Watches, type WatchMode } from "./watches.ts";
 
 /** What the server does instead of what it should, until it is told otherwise. */
@@ -34,6 +34,8 @@ export class KubeApi implements AsyncDisposable {
   /** Of a page of a list, whatever is asked for. */
   maxPage: number = Number.POSITIVE_INFINITY;
   readonly requests: { readonly method: string; readonly url: URL }[] = [];
+  /** Of lists whose last page was not asked for yet, by version. */
+  readonly #snapshots = new Map<number, StoredPod[]>();
   readonly #server: Server = createServer((request, response) => {
     this.#handle(request, response).catch((error: Error) => {
       if (!response.headersSent) answerStatus(response, 500, error.message);
@@ -139,15 +141,17 @@ export class KubeApi implements AsyncDisposable {
     }
     const matches = selectorOf(url.searchParams.get("labelSelector"));
     const name = /metadata\.name=([^,]+)/.exec(url.searchParams.get("fieldSelector") ?? "")?.[1];
-    const pods = this.pods
-      .list(namespace)
-      .filter(({ metadata }) => matches(metadata.labels) && (name === undefined || metadata.name === name));
-    const start = token === null ? 0 : Number(token);
+    // All pages of a list are of the version of the first one.
+    const [version, start] =
+      token === null ? [this.pods.version, 0] : (token.split(":").map(Number) as [number, number]);
+    const all = this.#snapshots.get(version) ?? this.pods.list(namespace);
+    const pods = all.filter(
+      ({ metadata }) => matches(metadata.labels) && (name === undefined || metadata.name === name),
+    );
     const end = start + Math.min(this.maxPage, Number(url.searchParams.get("limit") ?? Number.POSITIVE_INFINITY));
-    const metadata = {
-      resourceVersion: String(this.pods.version),
-      ...(end < pods.length && { continue: String(end) }),
-    };
+    if (end < pods.length) this.#snapshots.set(version, all);
+    else this.#snapshots.delete(version);
+    const metadata = { resourceVersion: String(version), ...(end < pods.length && { continue: `${version}:${end}` }) };
     answer(response, 200, { kind: "PodList", apiVersion: "v1", metadata, items: pods.slice(start, end) });
   }
 
