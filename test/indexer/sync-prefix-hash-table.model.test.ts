@@ -113,7 +113,7 @@ describe("SyncPrefixHashTable against a model of full prefixes", () => {
           checkMatches(index, oracle, ids);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 
