@@ -22,6 +22,8 @@ const queryResponse = z
         gpu: tokens,
         cpu: tokens,
         disk: tokens,
+        weighted: z.number().min(0),
+        lower_bound: z.literal(true).optional(),
         dp: z.record(z.string(), tokens),
         streams: z.record(z.string(), streamStatus),
       }),

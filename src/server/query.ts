@@ -12,6 +12,10 @@ export interface InstanceScore {
   readonly gpu: number;
   readonly cpu: number;
   readonly disk: number;
+  /** In tokens, each weighed by the best tier that has it (`tierWeights`), on the rank where they weigh most. Not in Dynamo's answer. */
+  readonly weighted: number;
+  /** Present where an attention group does not say what it needs: the engine may find more. Not in Dynamo's answer. */
+  readonly lower_bound?: true;
   /** In tokens on the GPU, by rank. */
   readonly dp: Readonly<Record<string, number>>;
   /** How far each rank's picture can be trusted: not in Dynamo's answer. */
@@ -65,6 +69,8 @@ function scoreOf({ blockSize, matchedTokens, ranks }: PodMatch, info: PodInfo | 
     gpu: best(ranks.map(({ gpuBlocks }) => gpuBlocks)),
     cpu: best(ranks.map(({ cpuBlocks }) => cpuBlocks)),
     disk: best(ranks.map(({ diskBlocks }) => diskBlocks)),
+    weighted: best(ranks.map(({ weightedBlocks }) => weightedBlocks)),
+    ...(ranks.some(({ isLowerBound }) => isLowerBound === true) && { lower_bound: true }),
     dp: Object.fromEntries(ranks.map(({ rank, gpuBlocks }) => [rank, gpuBlocks * blockSize])),
     streams: Object.fromEntries((info?.streams ?? []).map(({ rank, status }) => [rank, status])),
   };

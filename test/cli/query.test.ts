@@ -69,10 +69,19 @@ test("on a terminal the answer is a table, best first", () => {
         gpu: 32,
         cpu: 48,
         disk: 48,
+        weighted: 48,
         dp: { 0: 16, 1: 32 },
         streams: { 0: "live", 1: "partial" },
       },
-      "ns/long-name": { longest_matched: 16, gpu: 16, cpu: 16, disk: 16, dp: { 0: 16 }, streams: { 0: "live" } },
+      "ns/long-name": {
+        longest_matched: 16,
+        gpu: 16,
+        cpu: 16,
+        disk: 16,
+        weighted: 16,
+        dp: { 0: 16 },
+        streams: { 0: "live" },
+      },
     },
   } as const;
   assert.equal(
@@ -97,6 +106,7 @@ test("names that are numbers, as Dynamo's are, stand in the table by what they h
     gpu: tokens,
     cpu: tokens,
     disk: tokens,
+    weighted: tokens,
     dp: { 0: tokens },
     streams: {},
   });

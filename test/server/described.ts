@@ -38,7 +38,10 @@ function check(value: unknown, schema: Schema, description: Description, at: str
     return;
   }
   const types = [schema.type].flat();
-  assert.ok(types.includes(typeOf(value)), `${at}: ${JSON.stringify(value)} is not ${types.join(" or ")}`);
+  const type = typeOf(value);
+  // A whole number is a number, too.
+  const isOfType = types.includes(type) || (type === "integer" && types.includes("number"));
+  assert.ok(isOfType, `${at}: ${JSON.stringify(value)} is not ${types.join(" or ")}`);
   if (schema.enum !== undefined) assert.ok(schema.enum.includes(value), `${at}: ${value} is not among ${schema.enum}`);
   if (Array.isArray(value)) {
     for (const [i, item] of value.entries()) check(item, schema.items!, description, `${at}[${i}]`);

@@ -22,10 +22,26 @@ test("a query is answered in tokens, by instance, rank and tier", async () => {
     scores: { a: { 0: 4, 1: 2 }, b: { 0: 0 } },
     frequencies: [1, 1],
     instances: {
-      a: { longest_matched: 6, gpu: 4, cpu: 6, disk: 6, dp: { 0: 4, 1: 2 }, streams: { 0: "live", 1: "catching-up" } },
-      b: { longest_matched: 2, gpu: 0, cpu: 0, disk: 2, dp: { 0: 0 }, streams: { 0: "live" } },
+      a: {
+        longest_matched: 6,
+        gpu: 4,
+        cpu: 6,
+        disk: 6,
+        weighted: 5.6,
+        dp: { 0: 4, 1: 2 },
+        streams: { 0: "live", 1: "catching-up" },
+      },
+      b: { longest_matched: 2, gpu: 0, cpu: 0, disk: 2, weighted: 1, dp: { 0: 0 }, streams: { 0: "live" } },
     },
   });
+});
+
+test("an answer that had to assume what an attention group needs says so", async () => {
+  await using bench = await serverBench();
+  bench.pods.push(podInfo("a"));
+  bench.indexer.processBlockStored(source, stored([1n], [1, 2], { groupIdx: 0 }));
+  const { instances } = (await bench.post("/query", QUERY)).body;
+  assert.equal(instances["a"]?.lower_bound, true);
 });
 
 test("a pod that is not ready, or ends, is not offered, though it holds the prompt", async () => {
