@@ -3,13 +3,13 @@ import { type KubernetesOptions, kubernetesPods } from "../../../src/discovery/k
 import { SimulatedPod } from "../../../src/simulator/index.ts";
 import { zmtp } from "../../../transports/zmtp/index.ts";
 import { only, type Release, render } from "../../deploy/support/chart.ts";
+import { heard, lifeCycle } from "../../discovery/kubernetes/life-cycle.ts";
 import { ELIGIBLE, PodLog } from "../../discovery/kubernetes/pods.ts";
 import { Daemon } from "../support/daemon.ts";
 import { until } from "../support/until.ts";
 import { Pods } from "./pods.ts";
 import { type Cluster, clusterTest, install } from "./support.ts";
 
-const LABEL = "model.aibrix.ai/kv-events-enabled";
 const TIMES = { retryMinMs: 20, retryMaxMs: 200 };
 
 /** Access as the chart's account, which this makes: whatever works, works with its role. */
@@ -21,16 +21,6 @@ async function asChart({ server, helm, namespace }: Cluster, values?: string): P
   return { kubeconfig: server.kubeconfig(token), namespace, ...TIMES };
 }
 
-/** Waits until so many lines were heard, and returns them. */
-async function heard(log: PodLog, lines: number): Promise<readonly string[]> {
-  await until(
-    `${lines} lines`,
-    () => log.lines,
-    (all) => all.length >= lines,
-  );
-  return log.lines.map((line) => line.replace(/\/\S+\//, "/"));
-}
-
 clusterTest(
   "life cycle: a pod is followed from Running on, through all that happens to it, and until it is gone",
   async (cluster) => {
@@ -39,63 +29,7 @@ clusterTest(
     const log = new PodLog();
     await using discovery = kubernetesPods(await asChart(cluster));
     await discovery.start(log);
-    const key = `${namespace}/a`;
-    const pod = () => log.pods.get(key)!;
-
-    await pods.create("a", { labels: ELIGIBLE });
-    await pods.run("a", "10.0.0.1", { isReady: false });
-    assert.deepEqual(await heard(log, 1), [`+${key}`]);
-    assert.deepEqual(
-      [pod().modelName, pod().isRoutable, pod().ranks[0]!.endpoint],
-      ["llama", false, "tcp://10.0.0.1:5557"],
-    );
-    const { uid } = pod();
-
-    await pods.run("a", "10.0.0.1");
-    await heard(log, 2);
-    assert.equal(pod().isRoutable, true);
-
-    await pods.run("a", "10.0.0.1", { restarts: 1 });
-    await heard(log, 3);
-    assert.deepEqual([pod().restartCount, pod().uid], [1, uid]);
-
-    await pods.run("a", "10.0.0.2", { restarts: 1 });
-    await heard(log, 4);
-    assert.equal(pod().ranks[0]!.endpoint, "tcp://10.0.0.2:5557");
-
-    await pods.change("a", { annotations: { "kv-event-sync.io/data-parallel-size": "2" } });
-    await heard(log, 5);
-    assert.deepEqual(
-      pod().ranks.map(({ replayEndpoint }) => replayEndpoint),
-      ["tcp://10.0.0.2:5559", "tcp://10.0.0.2:5560"],
-    );
-
-    await pods.change("a", { labels: { [LABEL]: "false" } });
-    await pods.change("a", { labels: { [LABEL]: "true" } });
-    await heard(log, 7);
-
-    await pods.terminate("a");
-    await heard(log, 8);
-    assert.equal(pod().isRoutable, false);
-    await pods.remove("a");
-    await pods.create("a", { labels: ELIGIBLE });
-    await pods.run("a", "10.0.0.3");
-    await heard(log, 10);
-    assert.notEqual(pod().uid, uid);
-
-    await pods.status("a", { phase: "Succeeded" });
-    const all = [
-      `+${key}`,
-      ...Array(4).fill(`~${key}`),
-      `-${key}`,
-      `+${key}`,
-      `~${key}`,
-      `-${key}`,
-      `+${key}`,
-      `-${key}`,
-    ];
-    assert.deepEqual(await heard(log, 11), all);
-    assert.equal(log.pods.size, 0);
+    await lifeCycle(pods, log, namespace);
   },
 );
 
