@@ -24,6 +24,15 @@ export type {
   RankEndpoint,
 } from "./discovery/discovery.ts";
 export {
+  type ClusterOptions,
+  type IneligiblePod,
+  type KubernetesOptions,
+  type KubernetesPods,
+  kubernetesPods,
+  type WatchObserver,
+  type WatchTrouble,
+} from "./discovery/kubernetes.ts";
+export {
   RegisteredPods,
   type RegisteredPodsOptions,
   type Registration,
@@ -53,6 +62,7 @@ export {
   tierOf,
 } from "./events/event.ts";
 export { bytesToTokenIds, tokenIdsToBytes } from "./events/token-ids.ts";
+export type { AttentionGroup } from "./indexer/attention-groups.ts";
 export type {
   BlockSource,
   ExportedBlock,
@@ -69,6 +79,11 @@ export type {
 export { SyncPrefixHashTable, type SyncPrefixHashTableOptions } from "./indexer/sync-prefix-hash-table.ts";
 export { createMetrics, type Metrics, type MetricsOptions } from "./metrics.ts";
 export type { ConnectionOptions, TransportName } from "./options.ts";
+export type { ReconcilerObserver, ReconcilerOptions } from "./reconciler/reconciler.ts";
+export { RecordingWriter, readRecording } from "./recording/file.ts";
+export type { Recorded, RecordKind } from "./recording/format.ts";
+export { type Played, type PlayOptions, playRecording } from "./recording/play.ts";
+export { type PodChange, Recorder, type RecordSink } from "./recording/recorder.ts";
 export type { SnapshotObserver, SnapshotSize } from "./snapshot/observer.ts";
 export type { WarmStartOptions } from "./snapshot/options.ts";
 export { Store } from "./store.ts";
