@@ -211,13 +211,13 @@ test("a store that is off has no index to ask, and costs no timer, socket or wat
     const kubernetes = { kubeconfig: "/does/not/exist" };
     process.stdout.write("");
     const before = process.getActiveResourcesInfo();
-    const store = await createStore({ endpoints, kubernetes, processMetrics: true, enabled: false });
+    const store = await createStore({ transport: "zmtp", endpoints, kubernetes, processMetrics: true, enabled: false });
     await store.initKVEventSync();
     if (store.getSyncPrefixIndexer() !== undefined || store.pods().length > 0) throw new Error("it is on");
     const off = process.getActiveResourcesInfo();
     const measuringOff = measuring;
     await store.close();
-    const other = await createStore({ endpoints, processMetrics: true });
+    const other = await createStore({ transport: "zmtp", endpoints, processMetrics: true });
     await other.initKVEventSync();
     const on = process.getActiveResourcesInfo();
     await other.close();
