@@ -32,12 +32,13 @@ function answers(byTokens: Readonly<Record<string, Record<string, Record<number,
 test("answers that are the truth do not diverge, and what is not held is counted", async () => {
   const query = answers({ "1,2,3,4,5,6": { pod: { 0: 4 } }, "1,2,9,9": { pod: { 0: 4 } } });
   const compared = await compare(query, new Map([["pod", POD]]));
-  assert.deepEqual(compared, { prompts: 2, blocks: 3, incomplete: 1, divergence: [], excess: [] });
+  assert.deepEqual(compared, { prompts: 2, blocks: 3, incomplete: 1, divergence: [], excess: [], differing: new Set() });
 });
 
 test("an answer that is short diverges, one that claims too much is excess as well", async () => {
   const query = answers({ "1,2,3,4,5,6": { pod: { 0: 6 } }, "1,2,9,9": { pod: { 0: 2 } } });
-  const { divergence, excess } = await compare(query, new Map([["pod", POD]]));
+  const { divergence, excess, differing } = await compare(query, new Map([["pod", POD]]));
+  assert.deepEqual(differing, new Set(["pod 0"]));
   assert.deepEqual(divergence, [
     "pod rank 0 holds 4 of 4 tokens, found are 2 (adapter null, salt null)",
     "pod rank 0 holds 4 of 6 tokens, found are 6 (adapter null, salt null)",
@@ -56,7 +57,8 @@ test("every rank is asked for the prompts of all, and knows only its own", async
 test("a prompt of an engine that is gone must not be found, nor a pod that does not exist", async () => {
   const query = answers({ "7,7": { pod: { 0: 2 }, ghost: { 0: 2 } } });
   const past = truth([prompt([7, 7], [true])]);
-  const { excess } = await compare(query, new Map([["pod", truth([])]]), [past]);
+  const { excess, differing } = await compare(query, new Map([["pod", truth([])]]), [past]);
+  assert.deepEqual(differing, new Set(["ghost", "pod 0"]));
   assert.deepEqual(excess, [
     "ghost is named and does not exist",
     "pod rank 0 holds 0 of 2 tokens, found are 2 (adapter null, salt null)",

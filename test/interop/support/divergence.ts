@@ -17,7 +17,7 @@ export interface Comparison {
   readonly divergence: readonly string[];
   /** Those of them that claim more than is held. */
   readonly excess: readonly string[];
-  /** Ranks of which any answer is wrong: `pod rank`. */
+  /** Ranks of which any answer is wrong, as `pod rank`, and pods that do not exist. */
   readonly differing: ReadonlySet<string>;
 }
 
@@ -50,6 +50,7 @@ export async function compare(
     const scores = await query(prompt);
     const strangers = [...scores.keys()].filter((pod) => !pods.has(pod));
     excess.push(...strangers.map((pod) => `${pod} is named and does not exist`));
+    for (const pod of strangers) differing.add(pod);
     for (const each of ranks) {
       const expected = leadingTokens(keysOf.keys(prompt, each.blockSize), each);
       const found = scores.get(each.pod)?.get(each.rank) ?? 0;
