@@ -32,7 +32,14 @@ function answers(byTokens: Readonly<Record<string, Record<string, Record<number,
 test("answers that are the truth do not diverge, and what is not held is counted", async () => {
   const query = answers({ "1,2,3,4,5,6": { pod: { 0: 4 } }, "1,2,9,9": { pod: { 0: 4 } } });
   const compared = await compare(query, new Map([["pod", POD]]));
-  assert.deepEqual(compared, { prompts: 2, blocks: 3, incomplete: 1, divergence: [], excess: [], differing: new Set() });
+  assert.deepEqual(compared, {
+    prompts: 2,
+    blocks: 3,
+    incomplete: 1,
+    divergence: [],
+    excess: [],
+    differing: new Set(),
+  });
 });
 
 test("an answer that is short diverges, one that claims too much is excess as well", async () => {
