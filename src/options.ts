@@ -120,8 +120,17 @@ export function effectiveOptions(sources: readonly OptionSource[]): readonly Eff
   return OPTION_NAMES.map((option) => {
     const source = origins.get(option);
     if (source === undefined) return { option, value: defaultOf(option), source: "default" };
-    return { option, value: SECRETS.has(option) ? "***" : merged[option], source: source.originOf(option) };
+    const value = SECRETS.has(option) ? "***" : withoutCredentials(merged[option]);
+    return { option, value, source: source.originOf(option) };
   });
+}
+
+/** A URL may name a user and a password. */
+function withoutCredentials(value: unknown): unknown {
+  if (typeof value === "string") return value.replace(/(\/\/)[^/@\s]+@/g, "$1***@");
+  if (Array.isArray(value)) return value.map(withoutCredentials);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, withoutCredentials(each)]));
 }
 
 /** The later source over the earlier one, and which one it was. */

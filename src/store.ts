@@ -95,7 +95,12 @@ export class Store implements AsyncDisposable {
    */
   async initKVEventSync(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     const { manager, readiness, keeper, metrics, isEnabled, reconciler } = this.#parts;
-    if (!isEnabled || this.#startError !== null) return;
+    if (this.#startError !== null) return;
+    if (!isEnabled) {
+      // There is nothing to catch up with: whoever waits for readiness, such as a probe, need not.
+      if (this.#closing === null) readiness.started();
+      return;
+    }
     metrics.start();
     this.#starting ??= this.#restore(options.signal);
     try {

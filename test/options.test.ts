@@ -161,6 +161,13 @@ test("configuration validation: sync without the remote tokenizer is off, with t
   }
 });
 
+test("configuration validation: sync without the remote tokenizer is off, whatever the type and endpoint are", () => {
+  const unset = { AIBRIX_USE_REMOTE_TOKENIZER: "false", AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE: "character" };
+  const options = resolveOptions([environmentSource({ ...AIBRIX, ...unset })]);
+  assert.equal(options.enabled, false);
+  assert.match(options.warnings.join(), /set AIBRIX_PREFIX_CACHE_USE_REMOTE_TOKENIZER=true/);
+});
+
 test("configuration validation: a tokenizer of another type, or without an endpoint, is an error that names the variable", () => {
   const resolve = (more: object) => () => resolveOptions([environmentSource({ ...AIBRIX, ...more })]);
   const local = { AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE: "character", AIBRIX_REMOTE_TOKENIZER_ENDPOINT: "" };
@@ -210,6 +217,8 @@ test("the effective configuration names the source of each value, and hides secr
   assert.deepEqual(of("port"), { option: "port", value: 1, source: "KV_LISTEN_PORT" });
   assert.deepEqual(of("plainPassword"), { option: "plainPassword", value: "***", source: "KV_PLAIN_PASSWORD" });
   assert.deepEqual(of("transport"), { option: "transport", value: "zmtp", source: "default" });
+  const peers = effectiveOptions([flags({ peers: ["http://me:geheim@a:8090"] })]);
+  assert.deepEqual(peers.find(({ option }) => option === "peers")?.value, ["http://***@a:8090"]);
   assert.deepEqual(of("namespace"), { option: "namespace", value: null, source: "default" });
 });
 

@@ -40,9 +40,27 @@ test("an endpoint or a path alone says which tokenizer is meant", () => {
   assert.deepEqual(both, { type: "remote", path: "model", endpoint: "http://a" });
 });
 
+test("times of AIBrix's pool may be a number of seconds", () => {
+  const settings = tokenizerOf({ KV_TOKENIZER_TYPE: "remote", AIBRIX_TOKENIZER_TTL: "300" });
+  assert.equal(settings?.ttlMs, 300_000);
+});
+
+test("what AIBrix's gateway may have and nothing here uses is left out with a warning", () => {
+  const { tokenizer, warnings } = resolveOptions([
+    environmentSource({
+      AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE: "character",
+      AIBRIX_VLLM_TOKENIZER_ENDPOINT_TEMPLATE: "http://%s:8000",
+    }),
+  ]);
+  assert.deepEqual(tokenizer, { type: "character" });
+  assert.match(warnings.join(), /takes no endpoint/);
+  const tiktoken = resolveOptions([environmentSource({ AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE: "tiktoken" })]);
+  assert.equal(tiktoken.tokenizer, undefined);
+  assert.match(tiktoken.warnings.join(), /tiktoken is not there/);
+});
+
 for (const [name, environment, problem] of [
-  ["an unknown type", { KV_TOKENIZER_TYPE: "tiktoken" }, /^KV_TOKENIZER_TYPE is "tiktoken"/],
-  ["an endpoint of bytes", { KV_TOKENIZER_TYPE: "character", KV_TOKENIZER_ENDPOINT: "http://a" }, /takes no endpoint/],
+  ["an unknown type", { KV_TOKENIZER_TYPE: "tictoken" }, /^KV_TOKENIZER_TYPE is "tictoken"/],
   ["local without files", { KV_TOKENIZER_TYPE: "local" }, /give --tokenizer-path/],
 ] as const) {
   test(`${name} is refused`, () => {

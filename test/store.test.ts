@@ -188,6 +188,13 @@ test("a start that is given up is the caller's own", async () => {
   assert.equal(store.startError, null);
 });
 
+test("a store that is off keeps nobody waiting", limit, async () => {
+  await using store = await createStore({ transport: "memory", enabled: false });
+  await store.initKVEventSync();
+  await store.whenReady();
+  assert.equal(store.isReady, true);
+});
+
 test("a store that is off has no index to ask, and costs no timer, socket or watch", limit, async () => {
   const { stdout, stderr } = await runModule(`
     import { syncBuiltinESMExports } from "node:module";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type EffectiveOption, effectiveOptions, environmentSource } from "../options.ts";
+import { type EffectiveOption, effectiveOptions, environmentSource, resolveOptions } from "../options.ts";
 import { serveCommand, serveSources } from "./serve.ts";
 import { formatTable } from "./table.ts";
 
@@ -17,7 +17,7 @@ export function configCommand(): Command {
 function showConfig({ json, ...flags }: Flags): void {
   const sources = serveSources(flags as Parameters<typeof serveSources>[0], environmentSource());
   const options = effectiveOptions(sources);
-  const warnings = sources.flatMap((source) => source.warnings ?? []);
+  const { warnings } = resolveOptions(sources);
   if (json === true || process.stdout.isTTY !== true) {
     process.stdout.write(`${JSON.stringify({ options, warnings })}\n`);
     return;

@@ -139,10 +139,11 @@ export function buildOptions(merged: Readonly<Record<string, unknown>>, found: r
   const replayRetryMaxMs = values.replayRetryMaxMs ?? Math.max(30_000, replayRetryMinMs ?? 0);
   const quietCheckMaxMs = Math.max(60_000, quietCheckMs ?? 0);
   const security = securityOf(values);
-  const tokenizer = tokenizerOf(values);
+  const told: string[] = [];
+  const tokenizer = tokenizerOf(values, (message) => told.push(message));
   return {
     enabled: isEnabled,
-    warnings: [...found, ...warnings],
+    warnings: [...found, ...warnings, ...told],
     transport: values.transport ?? DEFAULTS.transport,
     host: values.host ?? DEFAULTS.host,
     port: values.port ?? DEFAULTS.port,

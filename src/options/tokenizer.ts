@@ -6,7 +6,14 @@ const count = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().min(1).max(1_024);
 
 type TokenizerShape = {
-  readonly tokenizerType: z.ZodOptional<z.ZodEnum<{ remote: "remote"; local: "local"; character: "character" }>>;
+  readonly tokenizerType: z.ZodOptional<
+    z.ZodEnum<{
+      remote: "remote";
+      local: "local";
+      character: "character";
+      tiktoken: "tiktoken";
+    }>
+  >;
   readonly tokenizerPath: z.ZodOptional<z.ZodString>;
   readonly tokenizerEndpoint: z.ZodOptional<z.ZodString>;
   readonly tokenizerEndpointTemplate: z.ZodOptional<z.ZodString>;
@@ -18,7 +25,7 @@ type TokenizerShape = {
 
 /** Options of the tokenizer, as the schema of all options has them. */
 export const tokenizerShape: TokenizerShape = {
-  tokenizerType: z.enum(["remote", "local", "character"]).optional(),
+  tokenizerType: z.enum(["remote", "local", "character", "tiktoken"]).optional(),
   tokenizerPath: text.optional(),
   tokenizerEndpoint: text.optional(),
   tokenizerEndpointTemplate: text.optional(),
@@ -33,16 +40,21 @@ type TokenizerValues = z.output<z.ZodObject<TokenizerShape>>;
 /**
  * The tokenizer that options ask for: by its type, or by an endpoint, a template or a path alone; else none.
  *
- * @throws ConfigurationError `invalid-option` for an endpoint of a tokenizer that has none, and for `local` without a path.
+ * An AIBrix gateway may have `tiktoken`, or endpoints that its type makes no use of: `warn` is told of what is left out.
+ *
+ * @throws ConfigurationError `invalid-option` for `local` without a path.
  */
-export function tokenizerOf(values: TokenizerValues): TokenizerSettings | undefined {
+export function tokenizerOf(values: TokenizerValues, warn: (message: string) => void): TokenizerSettings | undefined {
   const { tokenizerPath: path, tokenizerEndpoint: endpoint, tokenizerEndpointTemplate: endpointTemplate } = values;
   const isRemote = endpoint !== undefined || endpointTemplate !== undefined;
   const type = values.tokenizerType ?? (isRemote ? "remote" : path === undefined ? undefined : "local");
   if (type === undefined) return undefined;
-  if (type !== "remote" && isRemote) {
-    throw new ConfigurationError("invalid-option", `tokenizer ${type} takes no endpoint: leave it out, or use remote`);
+  if (type === "tiktoken") {
+    warn("tokenizer tiktoken is not there: no prompt is tokenized; set AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE=remote");
+    return undefined;
   }
+  if (type !== "remote" && isRemote)
+    warn(`tokenizer ${type} takes no endpoint: it is not used; set the type to remote`);
   if (type === "local" && path === undefined) {
     throw new ConfigurationError(
       "invalid-option",
@@ -51,8 +63,7 @@ export function tokenizerOf(values: TokenizerValues): TokenizerSettings | undefi
   }
   const optional = {
     path,
-    endpoint,
-    endpointTemplate,
+    ...(type === "remote" && { endpoint, endpointTemplate }),
     timeoutMs: values.tokenizerTimeoutMs,
     healthCheckMs: values.tokenizerHealthCheckMs,
     ttlMs: values.tokenizerTtlMs,

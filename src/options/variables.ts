@@ -13,6 +13,11 @@ const TEXT: Reader = { form: "text", read: (value) => value };
 const NUMBER: Reader = { form: "a number", read: numberOf };
 /** As Go writes it. */
 export const DURATION: Reader = { form: "a duration such as 500ms, 5s or 1m30s", read: durationMs };
+/** AIBrix's gateway reads its tokenizer pool's times as whole seconds. */
+const DURATION_OR_SECONDS: Reader = {
+  form: "a duration such as 500ms, 5s or 1m30s, or a number of seconds",
+  read: (value) => (/^\d+$/.test(value) ? Number(value) * 1_000 : durationMs(value)),
+};
 const SWITCH: Reader = { form: "on or off, true or false", read: (value) => SWITCHES.get(value.toLowerCase()) };
 const SWITCHES: ReadonlyMap<string, boolean> = new Map([
   ["on", true],
@@ -94,10 +99,10 @@ export const VARIABLES: Readonly<Record<string, Variable>> = {
   AIBRIX_REMOTE_TOKENIZER_ENDPOINT: { option: "tokenizerEndpoint", ...TEXT },
   AIBRIX_PREFIX_CACHE_REMOTE_TOKENIZER_ENDPOINT: { option: "tokenizerEndpoint", ...TEXT },
   AIBRIX_VLLM_TOKENIZER_ENDPOINT_TEMPLATE: { option: "tokenizerEndpointTemplate", ...TEXT },
-  AIBRIX_TOKENIZER_HEALTH_CHECK_PERIOD: { option: "tokenizerHealthCheckMs", ...DURATION },
-  AIBRIX_TOKENIZER_TTL: { option: "tokenizerTtlMs", ...DURATION },
+  AIBRIX_TOKENIZER_HEALTH_CHECK_PERIOD: { option: "tokenizerHealthCheckMs", ...DURATION_OR_SECONDS },
+  AIBRIX_TOKENIZER_TTL: { option: "tokenizerTtlMs", ...DURATION_OR_SECONDS },
   AIBRIX_MAX_TOKENIZERS_PER_POOL: { option: "maxTokenizers", ...NUMBER },
-  AIBRIX_TOKENIZER_REQUEST_TIMEOUT: { option: "tokenizerTimeoutMs", ...DURATION },
+  AIBRIX_TOKENIZER_REQUEST_TIMEOUT: { option: "tokenizerTimeoutMs", ...DURATION_OR_SECONDS },
   AIBRIX_ZMQ_REPLAY_TIMEOUT: { option: "replayTimeoutMs", ...DURATION },
   AIBRIX_ZMQ_RECONNECT_INTERVAL: { option: "replayRetryMinMs", ...DURATION },
   AIBRIX_SYNC_MAX_CONTEXTS: { option: "maxContexts", ...NUMBER },
