@@ -50,7 +50,7 @@ async function read(daemon: Daemon, second: number): Promise<Reading> {
     delay_p99_ms: milliseconds("p99"),
     delay_max_ms: milliseconds("max"),
     streams: [...metrics].reduce(
-      (sum, [name, value]) => sum + (name.startsWith("aibrix_kvcache_zmq_streams{") ? value : 0),
+      (sum, [name, value]) => sum + (name.startsWith("aibrix_kvcache_zmq_stream_status{") ? value : 0),
       0,
     ),
     blocks: metrics.get("aibrix_kvcache_index_blocks") ?? 0,
