@@ -302,7 +302,7 @@ test("what comes of a stream after its end brings no series back", async (contex
 
 test("the size of the index is what it is at the scrape", async (context) => {
   let stats = STATS;
-  const indexer = { stats: () => stats, sourceStats: () => [], estimatedBytes: 7_000 };
+  const indexer = { stats: () => stats, sourceStats: () => [], bytes: 7_000 };
   const { registry } = open(context, [], { indexer });
   const names = ["blocks", "holders", "orphans", "contexts", "sources", "evicted_blocks_total"];
   const values = async () => {
@@ -316,9 +316,9 @@ test("the size of the index is what it is at the scrape", async (context) => {
 });
 
 test("what a pod has in the index is the sum of its ranks, by model, and gone with the pod", async (context) => {
-  const source = { model: "m", pod: "default/a", rank: 0, blocks: 10, orphans: 1, estimatedBytes: 4_000 };
+  const source = { model: "m", pod: "default/a", rank: 0, blocks: 10, orphans: 1, bytes: 4_000 };
   let sources = [source, { ...source, rank: 1, blocks: 5 }, { ...source, model: "n", blocks: 100 }];
-  const indexer = { stats: () => STATS, sourceStats: () => sources, estimatedBytes: 0 };
+  const indexer = { stats: () => STATS, sourceStats: () => sources, bytes: 0 };
   const { registry } = open(context, [], { indexer });
   const values = async (model: string) => {
     const series = await scrape(registry);

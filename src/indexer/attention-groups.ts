@@ -15,6 +15,9 @@ export interface AttentionGroup {
   readonly blockSize: number;
 }
 
+/** What an event says of its group. */
+type GroupNews = Pick<BlockStored, "groupIdx" | "blockSize" | "kvCacheSpecKind" | "kvCacheSpecSlidingWindow">;
+
 /** More than any model has; only a broken engine reaches it. */
 const MAX_GROUPS = 64;
 
@@ -60,7 +63,7 @@ export class AttentionGroups {
   }
 
   /** Learns from an event that names its group; what an event leaves out is taken from an earlier one. */
-  learn({ groupIdx, blockSize, kvCacheSpecKind, kvCacheSpecSlidingWindow }: BlockStored): void {
+  learn({ groupIdx, blockSize, kvCacheSpecKind, kvCacheSpecSlidingWindow }: GroupNews): void {
     if (groupIdx === null) return;
     const known = this.#groups.get(groupIdx);
     // Offloading counts in blocks of its own, and may not know the size: the group's is the one that comes with tokens.

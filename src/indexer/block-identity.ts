@@ -13,8 +13,11 @@ export function canonicalLora(lora: Lora): Lora {
   return lora >= 1 ? lora : BASE_MODEL;
 }
 
+/** What an event says of its adapter. */
+type Adapter = Pick<BlockStored, "loraName" | "loraId">;
+
 /** The adapter of an event's blocks: its name, else its id, else the pod's own adapter. */
-export function loraOf(event: BlockStored, podLoraId: number): Lora {
+export function loraOf(event: Adapter, podLoraId: number): Lora {
   if (event.loraName !== null && event.loraName !== "") return event.loraName;
   if (event.loraId !== null && event.loraId >= 1) return event.loraId;
   return canonicalLora(podLoraId);
@@ -24,13 +27,16 @@ export function loraOf(event: BlockStored, podLoraId: number): Lora {
  * The extra keys of one block of an event, without the adapter: vLLM puts its name (formerly its id) first in each
  * block's entry (`vllm/v1/core/kv_cache_utils.py`, `generate_block_hash_extra_keys`), and the context has it already.
  */
-export function extraKeysOf(event: BlockStored, blockIndex: number): readonly ExtraKey[] | null {
+export function extraKeysOf(
+  event: Adapter & Pick<BlockStored, "extraKeys">,
+  blockIndex: number,
+): readonly ExtraKey[] | null {
   const keys = event.extraKeys?.[blockIndex] ?? null;
   if (keys === null || keys.length === 0) return null;
   return isAdapter(keys[0], event) ? keys.slice(1) : keys;
 }
 
-function isAdapter(key: ExtraKey, event: BlockStored): boolean {
+function isAdapter(key: ExtraKey, event: Adapter): boolean {
   if (typeof key === "string") return key === event.loraName;
   return (typeof key === "number" || typeof key === "bigint") && Number(key) === event.loraId;
 }

@@ -1,29 +1,12 @@
-import type { EngineBlock } from "./engine-blocks.ts";
+import type { HashTable } from "./hash-table.ts";
 import type { Lora } from "./indexer.ts";
 import { getOrCreate } from "./maps.ts";
+import { NumberedList } from "./numbered.ts";
 import { type RecencyLinks, RecencyList } from "./recency.ts";
-import type { Source } from "./sources.ts";
 import { SpeculativeBlocks } from "./speculative.ts";
 
-/** A block of tokens in its place after others, and who holds it. It is in the index as long as somebody does. */
-export class Block implements RecencyLinks<Block> {
-  readonly context: Context;
-  /** Chained (`BlockHasher.chain`): names the block with all that is before it. */
-  readonly hash: bigint;
-  /** `BlockHasher.local`. */
-  readonly local: bigint;
-  /** Who holds it, and under which names: more than one where an engine names the same block twice. */
-  readonly holders: Map<Source, EngineBlock[]> = new Map();
-  mentionedAtMs = 0;
-  newer: Block | undefined = undefined;
-  older: Block | undefined = undefined;
-
-  constructor(context: Context, hash: bigint, local: bigint) {
-    this.context = context;
-    this.hash = hash;
-    this.local = local;
-  }
-}
+/** A context's number takes a word of each of its blocks. */
+const MAX_CONTEXT = 0xffff_ffff;
 
 /** Blocks that can be compared: of one model with one adapter, cut at one size. */
 export class Context implements RecencyLinks<Context> {
@@ -31,32 +14,78 @@ export class Context implements RecencyLinks<Context> {
   readonly lora: Lora;
   /** Tokens. */
   readonly blockSize: number;
-  readonly blocks: Map<bigint, Block> = new Map();
-  readonly recency: RecencyList<Block> = new RecencyList();
+  /** By which its blocks name it; 0 as long as it has none. */
+  number = 0;
   readonly speculative: SpeculativeBlocks = new SpeculativeBlocks();
+  /** Ends of the list of its blocks by last mention (`Blocks`); 0 without any. */
+  newest = 0;
+  oldest = 0;
   newer: Context | undefined = undefined;
   older: Context | undefined = undefined;
+  /** Where it stands among those that `Contexts` knows; −1 where it is none of them. */
+  position = -1;
+  readonly #newTable: () => HashTable;
+  #table: HashTable | undefined;
 
-  constructor(model: string, lora: Lora, blockSize: number) {
+  constructor(model: string, lora: Lora, blockSize: number, newTable: () => HashTable) {
     this.model = model;
     this.lora = lora;
     this.blockSize = blockSize;
+    this.#newTable = newTable;
+  }
+
+  /** Its blocks by chained hash. */
+  get table(): HashTable {
+    this.#table ??= this.#newTable();
+    return this.#table;
+  }
+
+  /** Number of its blocks. */
+  get size(): number {
+    return this.#table?.size ?? 0;
+  }
+
+  /** Whether `Contexts` knows it. */
+  get isKept(): boolean {
+    return this.position >= 0;
   }
 
   get isEmpty(): boolean {
-    return this.blocks.size === 0 && this.speculative.size === 0;
+    return this.size === 0 && this.speculative.size === 0;
+  }
+
+  /** The block of this chained hash; 0 for none. */
+  find(low: number, high: number): number {
+    return this.#table === undefined ? 0 : this.#table.find(low, high);
+  }
+
+  /** Of what it has beside its blocks. */
+  get bytes(): number {
+    return this.#table?.directoryBytes ?? 0;
+  }
+
+  /** Gives back what it takes without blocks. */
+  dropTable(): void {
+    this.#table?.drop();
+    this.#table = undefined;
   }
 }
 
 /** The contexts that have anything, by model, adapter and block size, in the order of their last use. */
 export class Contexts {
+  readonly #newTable: () => HashTable;
   readonly #models = new Map<string, Map<Lora, Map<number, Context>>>();
+  readonly #numbers = new NumberedList<Context>(MAX_CONTEXT);
   readonly #recency = new RecencyList<Context>();
-  #size = 0;
-  #round: Iterator<Context> = this.all();
+  readonly #kept: Context[] = [];
+  #turn = 0;
+
+  constructor(newTable: () => HashTable) {
+    this.#newTable = newTable;
+  }
 
   get size(): number {
-    return this.#size;
+    return this.#kept.length;
   }
 
   get leastRecent(): Context | undefined {
@@ -65,7 +94,17 @@ export class Contexts {
 
   /** The context, or a new one that is not in the table before `settle` finds something in it. */
   open(model: string, lora: Lora, blockSize: number): Context {
-    return this.#models.get(model)?.get(lora)?.get(blockSize) ?? new Context(model, lora, blockSize);
+    const known = this.#models.get(model)?.get(lora)?.get(blockSize);
+    return known ?? new Context(model, lora, blockSize, this.#newTable);
+  }
+
+  /** Gives the context a number by which its blocks can name it. */
+  number(context: Context): void {
+    if (context.number === 0) context.number = this.#numbers.add(context);
+  }
+
+  numbered(number: number): Context {
+    return this.#numbers.get(number);
   }
 
   /** One context for each block size, small ones first. */
@@ -78,16 +117,16 @@ export class Contexts {
     return [...(this.#models.get(model)?.values() ?? [])].flatMap((sizes) => [...sizes.values()]);
   }
 
-  *all(): IterableIterator<Context> {
-    for (const loras of this.#models.values()) for (const sizes of loras.values()) yield* sizes.values();
+  /** In any order. */
+  all(): readonly Context[] {
+    return this.#kept;
   }
 
   /** Each context in turn, over and over; `undefined` at the end of a round. */
   next(): Context | undefined {
-    const step = this.#round.next();
-    if (!step.done) return step.value;
-    this.#round = this.all();
-    return undefined;
+    const context = this.#kept[this.#turn++];
+    if (context === undefined) this.#turn = 0;
+    return context;
   }
 
   /** Keeps the context in the table if it has anything, as the last one used, and out of it otherwise. */
@@ -98,11 +137,21 @@ export class Contexts {
 
   dropIfEmpty(context: Context): void {
     if (!context.isEmpty) return;
+    context.dropTable();
+    if (context.number !== 0) this.#numbers.remove(context.number);
+    context.number = 0;
+    if (!context.isKept) return;
+    const last = this.#kept.pop()!;
+    if (last !== context) {
+      this.#kept[context.position] = last;
+      last.position = context.position;
+    }
+    context.position = -1;
     const { model, lora, blockSize } = context;
     const loras = this.#models.get(model);
     const sizes = loras?.get(lora);
-    if (loras === undefined || sizes === undefined || !sizes.delete(blockSize)) return;
-    this.#size--;
+    if (loras === undefined || sizes === undefined) return;
+    sizes.delete(blockSize);
     this.#recency.remove(context);
     if (sizes.size === 0) loras.delete(lora);
     if (loras.size === 0) this.#models.delete(model);
@@ -110,10 +159,11 @@ export class Contexts {
 
   #keep(context: Context): void {
     this.#recency.touch(context);
+    if (context.isKept) return;
+    context.position = this.#kept.push(context) - 1;
     const { model, lora, blockSize } = context;
     const loras = getOrCreate(this.#models, model, () => new Map<Lora, Map<number, Context>>());
     const sizes = getOrCreate(loras, lora, () => new Map<number, Context>());
-    if (!sizes.has(blockSize)) this.#size++;
     sizes.set(blockSize, context);
   }
 }

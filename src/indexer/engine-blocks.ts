@@ -1,24 +1,7 @@
 import type { BlockHash } from "../events/event.ts";
-import type { Block } from "./context.ts";
 import { getOrCreate } from "./maps.ts";
-import type { Place } from "./places.ts";
-import type { Source } from "./sources.ts";
 
-/** A block under the name that one engine gives it. */
-export interface EngineBlock {
-  readonly hash: BlockHash;
-  /** The engine's name of the block before it; `null` at the start of a prompt. */
-  parent: BlockHash | null;
-  readonly source: Source;
-  readonly block: Block;
-  readonly places: Place[];
-}
-
-/**
- * One engine's blocks by block size and engine hash. Both are needed: in a hybrid model whose groups have different
- * block sizes, vLLM names a larger block by the hash of the last smaller one in it
- * (`vllm/v1/core/kv_cache_utils.py`, `BlockHashListWithBlockSize`).
- */
+/** Blocks of one engine by block size and engine hash, as `Names` has them, for the few that wait. */
 export class BlocksByHash<T> {
   // Block size → engine hash → block. Nearly always one size.
   readonly #tables = new Map<number, Map<BlockHash, T>>();

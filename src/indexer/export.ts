@@ -1,9 +1,9 @@
 import { KVEventSyncError } from "../errors.ts";
 import type { AttentionGroup } from "./attention-groups.ts";
-import type { Block, Context } from "./context.ts";
+import { hashOf, highWord, lowWord } from "./block-hasher.ts";
+import type { Context } from "./context.ts";
 import type { HolderIndex } from "./holder-index.ts";
-import type { BlockSource, ExportedBlock } from "./indexer.ts";
-import type { AnnouncedBlock } from "./orphans.ts";
+import type { BlockSource, ExportedBlock, ExportedHolding, ExportedOrphan } from "./indexer.ts";
 import { addPlace, type Place } from "./places.ts";
 import type { Source } from "./sources.ts";
 
@@ -11,20 +11,27 @@ import type { Source } from "./sources.ts";
 export function* exportBlocks(index: HolderIndex, of: BlockSource): IterableIterator<ExportedBlock> {
   const source = index.sources.find(of);
   if (source === undefined) return;
-  for (const { hash, parent, block, places } of source.blocks.values()) {
-    if (index.isExpired(block)) continue;
-    const { lora, blockSize } = block.context;
-    yield exportedBlock({ hash, parent, lora, blockSize, local: block.local }, block.hash, places);
+  for (const holding of source.names.values()) {
+    if (!index.isExpired(index.holdings.block(holding))) yield exportedHolding(index, holding);
   }
-  for (const { announced, places } of source.orphans.byAge()) yield exportedBlock(announced, null, places);
+  for (const { announced, places } of source.orphans.byAge()) {
+    const { hash, parent, lora, blockSize, local } = announced;
+    yield { blockHash: hash, parentBlockHash: parent, lora, blockSize, localHash: local, chainedHash: null, places };
+  }
 }
 
-function exportedBlock(
-  { hash, parent, lora, blockSize, local }: AnnouncedBlock,
-  chainedHash: bigint | null,
-  places: readonly Place[],
-): ExportedBlock {
-  return { blockHash: hash, parentBlockHash: parent, lora, blockSize, localHash: local, chainedHash, places };
+function exportedHolding(index: HolderIndex, holding: number): ExportedHolding {
+  const { blocks, holdings } = index;
+  const block = holdings.block(holding);
+  const { lora, blockSize } = index.contextOf(block);
+  return {
+    blockHash: hashOf(holdings.low(holding), holdings.high(holding)),
+    lora,
+    blockSize,
+    chainedHash: hashOf(blocks.low(block), blocks.high(block)),
+    proof: holdings.proof(holding),
+    places: index.placesOf(holding).places,
+  };
 }
 
 /** See `PrefixIndexer.importSource`. */
@@ -51,7 +58,7 @@ class ImportStep {
   readonly #index: HolderIndex;
   readonly #source: Source;
   #context: Context | undefined;
-  readonly #mentioned = new Map<Context, Block[]>();
+  readonly #mentioned = new Map<Context, number[]>();
 
   constructor(index: HolderIndex, source: Source) {
     this.#index = index;
@@ -60,10 +67,8 @@ class ImportStep {
 
   run(blocks: Iterable<ExportedBlock>): void {
     for (const exported of blocks) {
-      const { blockHash: hash, parentBlockHash: parent, lora, blockSize, localHash: local } = exported;
-      const announced = { hash, parent, lora, blockSize, local };
-      if (exported.chainedHash === null) this.#wait(announced, exported.places);
-      else this.#hold(announced, exported.chainedHash, exported.places);
+      if (exported.chainedHash === null) this.#wait(exported);
+      else this.#hold(exported);
     }
     for (const [context, held] of this.#mentioned) {
       this.#index.mention(held);
@@ -73,23 +78,29 @@ class ImportStep {
   }
 
   /** An index exports each name once. What somebody else wrote must not make the two sides of the index differ. */
-  #hold(announced: AnnouncedBlock, hash: bigint, places: readonly Place[]): void {
-    const current = this.#index.held(this.#source, announced.blockSize, announced.hash);
-    if (current !== undefined) this.#index.release(current);
-    this.#source.orphans.claim(announced);
-    const context = this.#contextOf(announced);
+  #hold(exported: ExportedHolding): void {
+    const index = this.#index;
+    const source = this.#source;
+    const { blockHash, blockSize, chainedHash, proof } = exported;
+    const [nameLow, nameHigh] = [lowWord(blockHash), highWord(blockHash)];
+    const current = index.held(source, blockSize, nameLow, nameHigh);
+    if (current !== 0) index.release(source, current);
+    source.orphans.end(blockSize, blockHash);
+    const context = this.#contextOf(exported);
     const own: Place[] = [];
-    for (const place of places) addPlace(own, place);
-    this.#mentioned.get(context)!.push(this.#index.hold(this.#source, context, announced, hash, own).block);
+    for (const place of exported.places) addPlace(own, place);
+    const [low, high] = [lowWord(chainedHash), highWord(chainedHash)];
+    const holding = index.hold(source, context, nameLow, nameHigh, proof, low, high, own);
+    if (holding !== 0) this.#mentioned.get(context)!.push(index.holdings.block(holding));
   }
 
-  #wait(announced: AnnouncedBlock, places: readonly Place[]): void {
-    if (this.#index.held(this.#source, announced.blockSize, announced.hash) !== undefined) return;
-    for (const place of places) this.#source.orphans.add(announced, place);
+  #wait({ blockHash: hash, parentBlockHash: parent, lora, blockSize, localHash: local, places }: ExportedOrphan): void {
+    if (this.#index.held(this.#source, blockSize, lowWord(hash), highWord(hash)) !== 0) return;
+    for (const place of places) this.#source.orphans.add({ hash, parent, lora, blockSize, local }, place);
   }
 
   /** One that is new is not in the table before it is settled, and must not be made twice. */
-  #contextOf({ lora, blockSize }: AnnouncedBlock): Context {
+  #contextOf({ lora, blockSize }: ExportedHolding): Context {
     const isWanted = (context: Context): boolean => context.lora === lora && context.blockSize === blockSize;
     if (this.#context !== undefined && isWanted(this.#context)) return this.#context;
     const known = [...this.#mentioned.keys()].find(isWanted);

@@ -1,8 +1,11 @@
-import type { BlockHash } from "../events/event.ts";
-import { Block, type Context, Contexts } from "./context.ts";
-import type { EngineBlock } from "./engine-blocks.ts";
-import type { AnnouncedBlock } from "./orphans.ts";
+import { Blocks } from "./blocks.ts";
+import { type Context, Contexts } from "./context.ts";
+import { HashTable } from "./hash-table.ts";
+import { Holders } from "./holders.ts";
+import { Holdings } from "./holdings.ts";
+import { OWN_PLACES, type PlaceSet, PlaceSets, withoutPlace, withPlace } from "./place-sets.ts";
 import type { Place } from "./places.ts";
+import { Segments } from "./segments.ts";
 import { type Source, Sources } from "./sources.ts";
 import type { ResolvedTableOptions } from "./table-options.ts";
 
@@ -12,123 +15,223 @@ const SWEEP_BLOCKS = 64;
 /** One name is normal; a broken engine must not make a block's list long, which every match reads. The oldest goes. */
 const MAX_NAMES = 16;
 
+/** What the tables' slots take for each record: 4 bytes, and as much again because they are half full at worst. */
+const SLOT_BYTES = 8;
+
+// What is on the heap, measured on Node 20: a source, a context, a block that waits, a belief, and a set of places of its own.
+const SOURCE_BYTES = 1500;
+const CONTEXT_BYTES = 1000;
+const ORPHAN_BYTES = 580;
+const BELIEF_BYTES = 350;
+const OWN_PLACES_BYTES = 400;
+
 /**
  * Blocks and their holders, found from both sides: by chained hash within a context, and by engine hash within a
- * source. Keeps the two sides equal, the bounds kept and no empty map behind; what events mean is not decided here.
+ * source. Keeps the two sides equal, the bounds kept and no empty table behind; what events mean is not decided here.
+ * Blocks and holdings are numbers, 0 for none.
  */
 export class HolderIndex {
-  readonly contexts: Contexts = new Contexts();
-  readonly sources: Sources = new Sources();
+  readonly contexts: Contexts;
+  readonly sources: Sources;
+  readonly blocks: Blocks;
+  readonly holdings: Holdings = new Holdings();
+  readonly holders: Holders;
+  readonly #segments = new Segments();
+  readonly #sets: PlaceSets;
   readonly #options: ResolvedTableOptions;
   /** Reading the clock for each block would cost as much as hashing it. */
   readonly #expires: boolean;
-  #holders = 0;
+  /** (block, source) pairs. */
+  #pairs = 0;
   #evictedBlocks = 0;
 
   constructor(options: ResolvedTableOptions) {
     this.#options = options;
     this.#expires = options.entryTtlMs < Number.POSITIVE_INFINITY;
+    this.#sets = new PlaceSets(options.tierWeights);
+    this.blocks = new Blocks(this.#expires);
+    this.holders = new Holders(this.blocks, this.holdings, this.#sets);
+    // Not the hash seed itself: what orders slots must not be what names blocks.
+    const secret = Number(BigInt.asUintN(32, (options.seed * 0x9e37_79b9_7f4a_7c15n) >> 17n));
+    this.contexts = new Contexts(() => new HashTable(this.blocks.records, this.#segments, secret));
+    this.sources = new Sources(() => new HashTable(this.holdings.records, this.#segments, secret));
   }
 
   /** (block, source) pairs. */
-  get holders(): number {
-    return this.#holders;
+  get pairs(): number {
+    return this.#pairs;
   }
 
   get evictedBlocks(): number {
     return this.#evictedBlocks;
   }
 
+  /** Memory that all of it takes. In time in proportion to the number of contexts and sources. */
+  get bytes(): number {
+    let bytes = this.#recordBytes + this.#segments.bytes + this.holders.bytes;
+    bytes += this.#sets.ownSize * OWN_PLACES_BYTES;
+    for (const context of this.contexts.all()) {
+      bytes += CONTEXT_BYTES + context.bytes + context.speculative.size * BELIEF_BYTES;
+    }
+    for (const source of this.sources.all()) {
+      bytes += SOURCE_BYTES + source.names.bytes + source.orphans.size * ORPHAN_BYTES;
+    }
+    return bytes;
+  }
+
+  /** Memory for what the source alone has: its names, and what waits. */
+  bytesOf(source: Source): number {
+    const perName = 4 * this.holdings.records.words + SLOT_BYTES;
+    return source.names.size * perName + source.orphans.size * ORPHAN_BYTES;
+  }
+
   now(): number {
     return this.#options.clock.now();
   }
 
-  /** A source's block by the source's name for it. */
-  held(source: Source, blockSize: number, hash: BlockHash): EngineBlock | undefined {
-    const engineBlock = source.blocks.get(blockSize, hash);
-    if (engineBlock === undefined || !this.isExpired(engineBlock.block)) return engineBlock;
-    this.drop(engineBlock.block);
-    return undefined;
+  /** A source's holding by the source's name for the block. */
+  held(source: Source, blockSize: number, low: number, high: number): number {
+    const holding = source.names.find(blockSize, low, high);
+    if (holding === 0 || !this.#expires) return holding;
+    const block = this.holdings.block(holding);
+    if (!this.isExpired(block)) return holding;
+    this.drop(block);
+    return 0;
   }
 
   /** The same under every block size. */
-  allHeld(source: Source, hash: BlockHash): EngineBlock[] {
-    return source.blocks.all(hash).filter(({ block }) => {
-      if (!this.isExpired(block)) return true;
-      this.drop(block);
-      return false;
-    });
+  allHeld(source: Source, low: number, high: number): number[] {
+    const found: number[] = [];
+    for (const blockSize of [...source.names.blockSizes]) {
+      const holding = this.held(source, blockSize, low, high);
+      if (holding !== 0) found.push(holding);
+    }
+    return found;
   }
 
   /** A block by its chained hash. */
-  find(context: Context, hash: bigint): Block | undefined {
-    const block = context.blocks.get(hash);
-    if (block === undefined || !this.isExpired(block)) return block;
+  find(context: Context, low: number, high: number): number {
+    const block = context.find(low, high);
+    if (block === 0 || !this.#expires || !this.isExpired(block)) return block;
     this.drop(block);
-    return undefined;
+    return 0;
   }
 
-  isExpired(block: Block): boolean {
-    return this.#expires && this.now() - block.mentionedAtMs >= this.#options.entryTtlMs;
+  isExpired(block: number): boolean {
+    return this.#expires && this.now() - this.blocks.mentionedAtMs(block) >= this.#options.entryTtlMs;
   }
 
-  /** From now on the source holds this block, whose chained hash is `hash`, in these places (at least one). */
-  hold(source: Source, context: Context, announced: AnnouncedBlock, hash: bigint, places: Place[]): EngineBlock {
-    let block = this.find(context, hash);
-    if (block === undefined) {
-      block = new Block(context, hash, announced.local);
-      context.blocks.set(hash, block);
+  contextOf(block: number): Context {
+    return this.contexts.numbered(this.blocks.context(block));
+  }
+
+  sourceOf(holding: number): Source {
+    return this.sources.numbered(this.holdings.source(holding));
+  }
+
+  placesOf(holding: number): PlaceSet {
+    return this.#sets.of(holding, this.holdings.places(holding));
+  }
+
+  /**
+   * From now on the source holds the block of this chained hash under this name, in these places (at least one). 0 where
+   * the bounds leave no room for it.
+   */
+  hold(
+    source: Source,
+    context: Context,
+    nameLow: number,
+    nameHigh: number,
+    proof: number,
+    low: number,
+    high: number,
+    places: readonly Place[],
+  ): number {
+    this.#makeRoom();
+    const number = this.sources.number(source);
+    const block = number === 0 ? 0 : this.#blockOf(context, low, high);
+    const holding = block === 0 ? 0 : this.holdings.create(number, nameLow, nameHigh, proof, block);
+    if (holding === 0) {
+      if (block !== 0 && this.blocks.holders(block) === 0) this.#forget(block);
+      this.#evictedBlocks++;
+      return 0;
     }
-    this.#mention(block);
-    const engineBlock: EngineBlock = { hash: announced.hash, parent: announced.parent, source, block, places };
-    source.blocks.set(announced.blockSize, announced.hash, engineBlock);
-    const names = block.holders.get(source);
-    if (names === undefined) {
-      block.holders.set(source, [engineBlock]);
-      this.#holders++;
-    } else {
-      if (names.length === MAX_NAMES) this.release(names[0]!);
-      names.push(engineBlock);
-    }
-    return engineBlock;
+    this.holdings.setPlaces(holding, this.#sets.keep(holding, places));
+    source.names.add(context.blockSize, nameLow, nameHigh, holding);
+    this.#limitNames(block, number);
+    this.holders.add(block, number, holding);
+    return holding;
   }
 
   /** From now on the source holds nothing under this name. The source itself is settled by the caller. */
-  release(engineBlock: EngineBlock): void {
-    const { hash, source, block } = engineBlock;
-    source.blocks.delete(block.context.blockSize, hash);
-    const names = block.holders.get(source) ?? [];
-    names.splice(names.indexOf(engineBlock), 1);
-    if (names.length > 0) return;
-    block.holders.delete(source);
-    this.#holders--;
-    if (block.holders.size === 0) this.#forget(block);
+  release(source: Source, holding: number): void {
+    const block = this.holdings.block(holding);
+    const context = this.contextOf(block);
+    source.names.remove(context.blockSize, this.holdings.low(holding), this.holdings.high(holding), holding);
+    this.holders.remove(block, source.number, holding);
+    this.#sets.forget(holding, this.holdings.places(holding));
+    this.holdings.free(holding);
+    if (this.blocks.holders(block) === 0) {
+      this.#pairs--;
+      this.#forget(block);
+    } else if (this.holders.name(block, source.number) === 0) {
+      this.#pairs--;
+    }
+  }
+
+  /** The source holds nothing any more. The source itself is settled by the caller. */
+  releaseAll(source: Source): void {
+    for (const holding of source.names.values()) this.#detach(source, holding);
+    source.names.clear();
   }
 
   /** Nobody holds the block any more. */
-  drop(block: Block): void {
-    const { holders, context } = block;
-    for (const [source, names] of holders) {
-      for (const { hash } of names) source.blocks.delete(context.blockSize, hash);
-      this.sources.settle(source);
+  drop(block: number): void {
+    const { blockSize } = this.contextOf(block);
+    const emptied = new Set<Source>();
+    for (const holding of this.holders.all(block)) {
+      const source = this.sourceOf(holding);
+      source.names.remove(blockSize, this.holdings.low(holding), this.holdings.high(holding), holding);
+      this.#sets.forget(holding, this.holdings.places(holding));
+      this.holdings.free(holding);
+      emptied.add(source);
     }
-    this.#holders -= holders.size;
-    holders.clear();
+    this.#pairs -= emptied.size;
+    this.holders.clear(block);
+    for (const source of emptied) this.sources.settle(source);
     this.#forget(block);
   }
 
+  /** The block lies in this place too. */
+  addPlace(holding: number, place: Place): void {
+    const number = this.holdings.places(holding);
+    if (!this.#sets.has(holding, number, place))
+      this.#setPlaces(holding, withPlace(this.placesOf(holding).places, place));
+  }
+
+  /** The block lies in this place no more; false where no place is left, and nothing has changed. */
+  removePlace(holding: number, place: Place): boolean {
+    const { places } = this.placesOf(holding);
+    const rest = withoutPlace(places, place);
+    if (rest.length === 0) return false;
+    if (rest.length < places.length) this.#setPlaces(holding, rest);
+    return true;
+  }
+
   /** These blocks of one prompt, in its order, are in use. The deeper one counts as the older: without it, nothing else is lost. */
-  mention(blocks: readonly Block[]): void {
-    for (let i = blocks.length - 1; i >= 0; i--) {
+  mention(blocks: ArrayLike<number>, count: number = blocks.length): void {
+    const nowMs = this.#expires ? Math.floor(this.now()) : 0;
+    for (let i = count - 1; i >= 0; i--) {
       const block = blocks[i]!;
-      if (block.context.recency.has(block)) this.#mention(block);
+      const number = block === 0 ? 0 : this.blocks.context(block);
+      if (number !== 0) this.blocks.mention(this.contexts.numbered(number), block, nowMs);
     }
   }
 
   /** Ends a step that changed this context: the bounds hold again, and some of what has expired is gone. */
   settle(context: Context): void {
     const { maxContexts, maxPrefixesPerContext } = this.#options;
-    while (context.blocks.size > maxPrefixesPerContext) this.#evict(context.recency.oldest!);
+    while (context.size > maxPrefixesPerContext) this.#evict(context.oldest);
     context.speculative.shrinkTo(maxPrefixesPerContext);
     this.contexts.settle(context);
     while (this.contexts.size > maxContexts) this.#evictContext(this.contexts.leastRecent!);
@@ -148,36 +251,103 @@ export class HolderIndex {
     if (context !== undefined) this.#sweep(context);
   }
 
+  get #recordBytes(): number {
+    return this.blocks.records.bytes + this.holdings.records.bytes;
+  }
+
+  #blockOf(context: Context, low: number, high: number): number {
+    const block = this.find(context, low, high);
+    if (block !== 0) return block;
+    this.contexts.number(context);
+    return this.blocks.create(context, low, high, this.#expires ? Math.floor(this.now()) : 0);
+  }
+
+  /** Before one more name of this source is added to the block's. */
+  #limitNames(block: number, source: number): void {
+    const first = this.holders.name(block, source);
+    if (first === 0) {
+      this.#pairs++;
+      return;
+    }
+    let names = 1;
+    let oldest = first;
+    for (let name = first; name !== 0; name = this.holders.nextName(block, source, name)) {
+      oldest = name;
+      names++;
+    }
+    if (names > MAX_NAMES) this.release(this.sources.numbered(source), oldest);
+  }
+
+  #setPlaces(holding: number, places: readonly Place[]): void {
+    const number = this.#sets.keep(holding, places);
+    const before = this.holdings.places(holding);
+    if (before !== OWN_PLACES || number !== OWN_PLACES) this.#sets.forget(holding, before);
+    this.holdings.setPlaces(holding, number);
+    this.holders.changed(this.holdings.block(holding), this.holdings.source(holding));
+  }
+
+  /** Takes one of the source's holdings out of everything but the source's names. */
+  #detach(source: Source, holding: number): void {
+    const block = this.holdings.block(holding);
+    this.holders.remove(block, source.number, holding);
+    this.#sets.forget(holding, this.holdings.places(holding));
+    this.holdings.free(holding);
+    if (this.holders.name(block, source.number) !== 0) return;
+    this.#pairs--;
+    if (this.blocks.holders(block) === 0) this.#forget(block);
+  }
+
+  /** Each eviction frees a record of both kinds, so that few are enough. */
+  #makeRoom(): void {
+    while (this.blocks.records.growth + this.holdings.records.growth > 0 && !this.#mayGrow()) {
+      const oldest = this.#oldestBlock();
+      if (oldest === 0) return;
+      this.#evict(oldest);
+    }
+  }
+
+  #mayGrow(): boolean {
+    const growth = this.blocks.records.growth + this.holdings.records.growth;
+    const records = this.#recordBytes + growth;
+    const slots = (records / (4 * this.holdings.records.words)) * SLOT_BYTES;
+    return this.bytes + growth + Math.max(0, slots - this.#segments.bytes) <= this.#options.maxBytes;
+  }
+
+  /** The least recently mentioned of all contexts. */
+  #oldestBlock(): number {
+    let oldest = 0;
+    for (const context of this.contexts.all()) {
+      if (context.oldest === 0) continue;
+      if (oldest === 0 || this.blocks.epoch(context.oldest) < this.blocks.epoch(oldest)) oldest = context.oldest;
+    }
+    return oldest;
+  }
+
   #sweep(context: Context): void {
-    context.speculative.sweep(this.now(), SWEEP_BLOCKS);
-    for (let dropped = 0; dropped < SWEEP_BLOCKS; dropped++) {
-      const oldest = context.recency.oldest;
-      if (oldest === undefined || !this.isExpired(oldest)) break;
-      this.drop(oldest);
+    if (context.speculative.size > 0) context.speculative.sweep(this.now(), SWEEP_BLOCKS);
+    if (this.#expires) {
+      for (let dropped = 0; dropped < SWEEP_BLOCKS; dropped++) {
+        if (context.oldest === 0 || !this.isExpired(context.oldest)) break;
+        this.drop(context.oldest);
+      }
     }
     this.contexts.dropIfEmpty(context);
   }
 
-  #evict(block: Block): void {
+  #evict(block: number): void {
     this.drop(block);
     this.#evictedBlocks++;
   }
 
   #evictContext(context: Context): void {
     context.speculative.shrinkTo(0);
-    for (const block of context.blocks.values()) this.#evict(block);
+    while (context.oldest !== 0) this.#evict(context.oldest);
     this.contexts.dropIfEmpty(context);
   }
 
-  #mention(block: Block): void {
-    if (this.#expires) block.mentionedAtMs = this.now();
-    block.context.recency.touch(block);
-  }
-
-  #forget(block: Block): void {
-    const { context } = block;
-    context.blocks.delete(block.hash);
-    context.recency.remove(block);
-    this.contexts.dropIfEmpty(context);
+  #forget(block: number): void {
+    const context = this.contextOf(block);
+    this.blocks.free(context, block);
+    if (context.size === 0) this.contexts.dropIfEmpty(context);
   }
 }

@@ -1,4 +1,5 @@
 import { type AttentionGroup, isKnownKind, neededBlocks } from "./attention-groups.ts";
+import { hashOf } from "./block-hasher.ts";
 import type { HolderIndex } from "./holder-index.ts";
 import { type Claim, type MatchRequest, newClaim } from "./match.ts";
 import type { Place } from "./places.ts";
@@ -31,6 +32,7 @@ export function hybridClaims(
   request: MatchRequest,
 ): Map<PromptChain, Claim[]> {
   const claims = new Map<PromptChain, Claim[]>();
+  if (!index.sources.haveGroups) return claims;
   for (const source of candidates(index, chains, request)) {
     const groups = groupChains(source, chains);
     if (groups === undefined) continue;
@@ -53,8 +55,10 @@ function candidates(
   const sources = new Set<Source>(index.sources.withoutFirstBlock(model));
   for (const chain of chains) {
     if (chain.length === 0) continue;
-    for (const source of chain.block(0)?.holders.keys() ?? []) sources.add(source);
-    for (const pod of chain.context.speculative.podsOf(chain.hash(0), index.now())) {
+    const first = chain.block(0);
+    if (first !== 0) for (const holding of index.holders.all(first)) sources.add(index.sourceOf(holding));
+    if (chain.context.speculative.size === 0) continue;
+    for (const pod of chain.context.speculative.podsOf(hashOf(chain.low(0), chain.high(0)), index.now())) {
       for (const rank of index.sources.ranksOf(model, pod)) sources.add(rank);
     }
   }
@@ -161,14 +165,26 @@ class RankHoldings {
 
   #has(groupChain: GroupChain, block: number, { counts, beliefs }: Level): boolean {
     if (this.#places(groupChain, block).some(counts)) return true;
-    const { context } = groupChain.chain;
-    return beliefs && context.speculative.has(groupChain.chain.hash(block), this.#source.pod, this.#index.now());
+    const { chain } = groupChain;
+    const { speculative } = chain.context;
+    if (!beliefs || speculative.size === 0) return false;
+    return speculative.has(hashOf(chain.low(block), chain.high(block)), this.#source.pod, this.#index.now());
   }
 
   /** Where the group has this block. What is stored without a group is there for all, as what is removed without one goes for all. */
   #places({ group, chain }: GroupChain, block: number): Place[] {
-    const names = chain.block(block)?.holders.get(this.#source) ?? [];
-    return names.flatMap(({ places }) => places.filter((place) => place.group === null || place.group === group.index));
+    const { holders } = this.#index;
+    const { number } = this.#source;
+    const held = chain.block(block);
+    const found: Place[] = [];
+    let name = held === 0 || number === 0 ? 0 : holders.name(held, number);
+    while (name !== 0) {
+      for (const place of this.#index.placesOf(name).places) {
+        if (place.group === null || place.group === group.index) found.push(place);
+      }
+      name = holders.nextName(held, number, name);
+    }
+    return found;
   }
 }
 

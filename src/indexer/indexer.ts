@@ -1,4 +1,5 @@
 import type { BlockHash, BlockRemoved, BlockStored } from "../events/event.ts";
+import type { PackedBatch } from "../events/packed-batch.ts";
 import type { AttentionGroup } from "./attention-groups.ts";
 import type { Place } from "./places.ts";
 
@@ -65,19 +66,32 @@ export interface HeldBlock {
  * All that the index knows of one block of one source, for another index of the same seed. Tokens are not part of it:
  * the index keeps none.
  */
-export interface ExportedBlock {
+export type ExportedBlock = ExportedHolding | ExportedOrphan;
+
+interface ExportedName {
   readonly blockHash: BlockHash;
-  /** The engine's name of the block before it; `null` at the start of a prompt, and where only a place is known. */
-  readonly parentBlockHash: BlockHash | null;
   readonly lora: Lora;
   /** Tokens; 0 where only the engine hash and places are known. */
   readonly blockSize: number;
-  /** Of the block's own tokens and extra keys, wherever it stands. */
-  readonly localHash: bigint;
-  /** Of the block in its place, as in `getPrefixHashes`. `null`: it waits for its parent, or for its tokens. */
-  readonly chainedHash: bigint | null;
   /** At least one. */
   readonly places: readonly Place[];
+}
+
+/** A block that the source holds. */
+export interface ExportedHolding extends ExportedName {
+  /** Of the block in its place, as in `getPrefixHashes`. */
+  readonly chainedHash: bigint;
+  /** 24 bits; see `proofOf` in `holdings.ts`. */
+  readonly proof: number;
+}
+
+/** A block that waits for its parent, or for its tokens. */
+export interface ExportedOrphan extends ExportedName {
+  readonly chainedHash: null;
+  /** The engine's name of the block before it; `null` at the start of a prompt, and where only a place is known. */
+  readonly parentBlockHash: BlockHash | null;
+  /** Of the block's own tokens and extra keys, wherever it stands. */
+  readonly localHash: bigint;
 }
 
 export interface IndexStats {
@@ -103,7 +117,7 @@ export interface SourceStats {
   /** Blocks of it that wait for their parent, or for their tokens. */
   readonly orphans: number;
   /** Memory for both, without what it shares with other sources. */
-  readonly estimatedBytes: number;
+  readonly bytes: number;
 }
 
 /**
@@ -111,6 +125,8 @@ export interface SourceStats {
  * here throws on any event that the decoder lets through.
  */
 export interface PrefixIndexer {
+  /** Applies event `index` of a batch, as the methods below do. */
+  processEvent(source: BlockSource, batch: PackedBatch, index: number): void;
   processBlockStored(source: BlockSource, event: BlockStored): void;
   processBlockRemoved(source: BlockSource, event: BlockRemoved): void;
   /** Also used where a source restarted, lost events or went away: nothing of it is left afterwards. */
@@ -123,6 +139,18 @@ export interface PrefixIndexer {
     tokens: Uint32Array | readonly number[],
     readyPods?: ReadonlySet<string>,
     identity?: PromptIdentity,
+  ): PodMatch[];
+
+  /**
+   * The same for a prompt of which only the hashes are known: chained, one for each full block, as `getPrefixHashes`
+   * gives them. Only blocks of this size are looked at.
+   */
+  matchHashes(
+    model: string,
+    lora: Lora,
+    prefixHashes: BigUint64Array,
+    blockSize: number,
+    readyPods?: ReadonlySet<string>,
   ): PodMatch[];
 
   /** Hash of each full block of the prompt, chained. Seeded per process: for `addPrefix` on the same instance only. */
@@ -150,8 +178,8 @@ export interface PrefixIndexer {
   stats(): IndexStats;
   /** Of each source that has anything, in time in proportion to their number. */
   sourceStats(): Iterable<SourceStats>;
-  /** Memory that the index takes: numbers of entries, by what one of them was measured to take. */
-  readonly estimatedBytes: number;
+  /** Memory that the index takes: exactly what its tables take, and what was measured for the little beside them. */
+  readonly bytes: number;
 
   /** What seeds the hashes of blocks: 64 bits. Who knows it can make prompts that collide. */
   readonly seed: bigint;

@@ -1,10 +1,12 @@
+import { hashOf } from "./block-hasher.ts";
 import type { HolderIndex } from "./holder-index.ts";
 import { hybridClaims } from "./hybrid-match.ts";
 import type { Lora, PodMatch, RankMatch } from "./indexer.ts";
 import { getOrCreate } from "./maps.ts";
-import { type Prompt, PromptChain } from "./prompt-chain.ts";
+import { PlainMatch } from "./plain-match.ts";
+import { ChainMemory, type Prompt, PromptChain } from "./prompt-chain.ts";
 import type { Source } from "./sources.ts";
-import { bestWeight, isInMemory, isOnGpu, type TierWeights } from "./tiers.ts";
+import type { TierWeights } from "./tiers.ts";
 
 /**
  * One way in which a pod can have the prompt: on a rank, or (without a rank) by belief alone. Beliefs know no rank, so
@@ -27,23 +29,138 @@ export interface MatchRequest {
   readonly model: string;
   readonly lora: Lora;
   readonly prompt: Prompt;
+  /** Only blocks of this size. */
+  readonly blockSize?: number | undefined;
   readonly readyPods: ReadonlySet<string> | undefined;
   readonly tierWeights: TierWeights;
 }
 
-/** Which pods hold how much of the prompt, in any order; a pod can be there once for each block size. What was found counts as used. */
-export function matchBlocks(index: HolderIndex, request: MatchRequest): PodMatch[] {
-  const { model, lora, prompt } = request;
-  const chains = index.contexts.find(model, lora).map((context) => new PromptChain(index, context, prompt));
-  const plain = chains.map((chain) => (chain.length === 0 ? [] : plainClaims(index, chain, request)));
-  const hybrid = hybridClaims(index, chains, request);
-  return chains.flatMap((chain, at) => {
-    const claims = [...plain[at]!, ...(hybrid.get(chain) ?? [])].filter(({ matchedBlocks }) => matchedBlocks > 0);
-    if (claims.length === 0) return [];
-    chain.mention(Math.max(...claims.map(({ matchedBlocks }) => matchedBlocks)));
-    index.contexts.settle(chain.context);
-    return podMatches(claims, chain);
-  });
+/** Answers queries; what it needs for one it uses again for the next. */
+export class Matcher {
+  readonly #index: HolderIndex;
+  readonly #plain: PlainMatch;
+  readonly #memories: ChainMemory[] = [];
+
+  constructor(index: HolderIndex, tierWeights: TierWeights) {
+    this.#index = index;
+    this.#plain = new PlainMatch(index, tierWeights["gpu"] ?? 1);
+  }
+
+  /** Which pods hold how much of the prompt, in any order; a pod can be there once for each block size. What was found counts as used. */
+  match(request: MatchRequest): PodMatch[] {
+    const index = this.#index;
+    const chains = this.#chains(request);
+    const plain = chains.map((chain) => (chain.length === 0 ? [] : this.#plainClaims(chain, request)));
+    const hybrid = hybridClaims(index, chains, request);
+    const matches: PodMatch[] = [];
+    for (const [at, chain] of chains.entries()) {
+      const claims = plain[at]!;
+      for (const claim of hybrid.get(chain) ?? []) if (claim.matchedBlocks > 0) claims.push(claim);
+      if (claims.length === 0) continue;
+      let longest = 0;
+      for (const { matchedBlocks } of claims) longest = Math.max(longest, matchedBlocks);
+      chain.mention(longest);
+      index.contexts.settle(chain.context);
+      podMatches(claims, chain, matches);
+    }
+    return matches;
+  }
+
+  #chains({ model, lora, prompt, blockSize }: MatchRequest): PromptChain[] {
+    const chains: PromptChain[] = [];
+    for (const context of this.#index.contexts.find(model, lora)) {
+      if (blockSize !== undefined && context.blockSize !== blockSize) continue;
+      this.#memories[chains.length] ??= new ChainMemory();
+      chains.push(new PromptChain(this.#index, context, prompt, this.#memories[chains.length]!));
+    }
+    return chains;
+  }
+
+  /** What ranks without attention groups hold, and what is believed: everything from the first block on. */
+  #plainClaims(chain: PromptChain, request: MatchRequest): Claim[] {
+    const { sources } = this.#index;
+    const { readyPods } = request;
+    const isAsked = (number: number): boolean => {
+      const { isHidden, groups, pod } = sources.numbered(number);
+      return !isHidden && groups.size === 0 && (readyPods === undefined || readyPods.has(pod));
+    };
+    const plain = this.#plain;
+    plain.run(chain, isAsked);
+    const claims: Claim[] = [];
+    for (const number of plain.found) {
+      const known = plain.known[number]!;
+      if (known > 0) claims.push(this.#claim(sources.numbered(number), known));
+    }
+    if (chain.context.speculative.size > 0) this.#addBeliefs(claims, chain, request);
+    return claims;
+  }
+
+  /** Of a source that the plain match has found. */
+  #claim(source: Source, matchedBlocks: number): Claim {
+    const { number, pod } = source;
+    const plain = this.#plain;
+    const knownBlocks = plain.knownBlocks(number);
+    return {
+      pod,
+      source,
+      matchedBlocks,
+      knownBlocks,
+      gpuBlocks: knownBlocks === 0 ? 0 : plain.gpu[number]!,
+      cpuBlocks: knownBlocks === 0 ? 0 : plain.memory[number]!,
+      weightedBlocks: knownBlocks === 0 ? 0 : plain.weight[number]!,
+      isLowerBound: false,
+    };
+  }
+
+  /** Beliefs make a claim longer where it ends at a block that is believed, and they make claims of their own. */
+  #addBeliefs(claims: Claim[], chain: PromptChain, request: MatchRequest): void {
+    const { readyPods } = request;
+    const ends = new Map<number, Claim[]>([[0, this.#believedFromStart(chain, request)]]);
+    for (const claim of claims) getOrCreate(ends, claim.matchedBlocks, (): Claim[] => []).push(claim);
+    for (const [end, ending] of ends) {
+      if (end >= chain.length || ending.length === 0) continue;
+      const pods = new Set(this.#believers(chain, end));
+      for (const claim of ending) {
+        if (!pods.has(claim.pod) || readyPods?.has(claim.pod) === false) continue;
+        if (end === 0) claims.push(claim);
+        claim.matchedBlocks = this.#extend(chain, claim, end);
+      }
+    }
+  }
+
+  /** Claims on no block yet: of pods, and of their ranks that do not hold the first block. */
+  #believedFromStart(chain: PromptChain, { model }: MatchRequest): Claim[] {
+    const claims: Claim[] = [];
+    for (const pod of this.#believers(chain, 0)) {
+      claims.push(newClaim(pod, undefined));
+      for (const rank of this.#index.sources.ranksOf(model, pod)) {
+        if (rank.isHidden || rank.groups.size > 0 || this.#plain.knownBlocks(rank.number) > 0) continue;
+        claims.push(newClaim(pod, rank));
+      }
+    }
+    return claims;
+  }
+
+  /** How many blocks the claim covers, whose first `start` it does. */
+  #extend(chain: PromptChain, { pod, source }: Claim, start: number): number {
+    let end = start;
+    while (end < chain.length && (this.#isHeld(chain, end, source) || this.#isBelieved(chain, end, pod))) end++;
+    return end;
+  }
+
+  #isHeld(chain: PromptChain, i: number, source: Source | undefined): boolean {
+    if (source === undefined || source.number === 0) return false;
+    const block = chain.block(i);
+    return block !== 0 && this.#index.holders.name(block, source.number) !== 0;
+  }
+
+  #isBelieved(chain: PromptChain, i: number, pod: string): boolean {
+    return chain.context.speculative.has(hashOf(chain.low(i), chain.high(i)), pod, this.#index.now());
+  }
+
+  #believers(chain: PromptChain, i: number): string[] {
+    return chain.context.speculative.podsOf(hashOf(chain.low(i), chain.high(i)), this.#index.now());
+  }
 }
 
 export function newClaim(pod: string, source: Source | undefined): Claim {
@@ -51,62 +168,28 @@ export function newClaim(pod: string, source: Source | undefined): Claim {
   return { pod, source, ...none, isLowerBound: false };
 }
 
-/** What ranks without attention groups hold, and what is believed: everything from the first block on. */
-function plainClaims(index: HolderIndex, chain: PromptChain, request: MatchRequest): Claim[] {
-  const claims = openClaims(index, chain, request);
-  let going = claims;
-  for (let i = 0; i < chain.length && going.length > 0; i++) {
-    going = going.filter((claim) => extendClaim(index, chain, claim, i, request.tierWeights));
-  }
-  return claims;
-}
-
-/** Everybody who may have the first block. */
-function openClaims(index: HolderIndex, chain: PromptChain, { model, readyPods }: MatchRequest): Claim[] {
-  const sources = new Set<Source>(chain.block(0)?.holders.keys());
-  const believed = chain.context.speculative.podsOf(chain.hash(0), index.now());
-  for (const pod of believed) for (const rank of index.sources.ranksOf(model, pod)) sources.add(rank);
-  const plain = [...sources].filter(({ isHidden, groups }) => !isHidden && groups.size === 0);
-  const claims = plain.map((source) => newClaim(source.pod, source));
-  claims.push(...believed.map((pod) => newClaim(pod, undefined)));
-  return readyPods === undefined ? claims : claims.filter(({ pod }) => readyPods.has(pod));
-}
-
-/** Counts block `i` if the claim covers it; false ends the claim. */
-function extendClaim(index: HolderIndex, chain: PromptChain, claim: Claim, i: number, weights: TierWeights): boolean {
-  const names = claim.source === undefined ? undefined : chain.block(i)?.holders.get(claim.source);
-  if (names === undefined && !chain.context.speculative.has(chain.hash(i), claim.pod, index.now())) return false;
-  claim.matchedBlocks = i + 1;
-  if (names === undefined || claim.knownBlocks < i) return true;
-  claim.knownBlocks = i + 1;
-  const onGpu = names.some(({ places }) => places.some(isOnGpu));
-  if (onGpu && claim.gpuBlocks === i) claim.gpuBlocks = i + 1;
-  const inMemory = onGpu || names.some(({ places }) => places.some(isInMemory));
-  if (inMemory && claim.cpuBlocks === i) claim.cpuBlocks = i + 1;
-  claim.weightedBlocks += Math.max(...names.map(({ places }) => bestWeight(places, weights)));
-  return true;
-}
-
-function podMatches(claims: readonly Claim[], { context, length }: PromptChain): PodMatch[] {
+function podMatches(claims: readonly Claim[], { context, length }: PromptChain, matches: PodMatch[]): void {
   const { blockSize } = context;
   const byPod = new Map<string, { matchedBlocks: number; ranks: RankMatch[] }>();
   for (const claim of claims) {
     const found = getOrCreate(byPod, claim.pod, () => ({ matchedBlocks: 0, ranks: [] }));
-    found.matchedBlocks = Math.max(found.matchedBlocks, claim.matchedBlocks);
+    if (claim.matchedBlocks > found.matchedBlocks) found.matchedBlocks = claim.matchedBlocks;
     if (claim.source !== undefined && claim.knownBlocks > 0) found.ranks.push(rankMatch(claim.source.rank, claim));
   }
-  return [...byPod].map(([pod, { matchedBlocks, ranks }]) => ({
-    pod,
-    blockSize,
-    matchedBlocks,
-    matchedTokens: matchedBlocks * blockSize,
-    matchPercent: Math.floor((100 * matchedBlocks) / length),
-    ranks: ranks.sort((left, right) => left.rank - right.rank),
-  }));
+  for (const [pod, { matchedBlocks, ranks }] of byPod) {
+    matches.push({
+      pod,
+      blockSize,
+      matchedBlocks,
+      matchedTokens: matchedBlocks * blockSize,
+      matchPercent: Math.floor((100 * matchedBlocks) / length),
+      ranks: ranks.length < 2 ? ranks : ranks.sort((left, right) => left.rank - right.rank),
+    });
+  }
 }
 
 function rankMatch(rank: number, claim: Claim): RankMatch {
   const { knownBlocks, gpuBlocks, cpuBlocks, weightedBlocks, isLowerBound } = claim;
   const counts = { matchedBlocks: knownBlocks, gpuBlocks, cpuBlocks, diskBlocks: knownBlocks, weightedBlocks };
-  return { rank, ...counts, ...(isLowerBound && { isLowerBound }) };
+  return isLowerBound ? { rank, ...counts, isLowerBound } : { rank, ...counts };
 }

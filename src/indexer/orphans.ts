@@ -84,6 +84,13 @@ export class Orphans {
     return places;
   }
 
+  /** Ends the waiting of whatever is kept under this name. */
+  end(blockSize: number, hash: BlockHash): void {
+    for (const orphan of [this.get(blockSize, hash), this.get(TOKENS_UNKNOWN, hash)]) {
+      if (orphan !== undefined) this.remove(orphan);
+    }
+  }
+
   /** Ends the waiting of all children of this block. */
   claimChildren(parent: BlockHash, blockSize: number, lora: Lora): Orphan[] {
     const waiting = this.#byParent.get(parent);

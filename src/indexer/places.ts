@@ -1,4 +1,4 @@
-import { type BlockRemoved, type BlockStored, tierOf } from "../events/event.ts";
+import { type BlockRemoved, tierOf } from "../events/event.ts";
 
 /** Where within one engine a copy of a block lies. */
 export interface Place {
@@ -11,7 +11,7 @@ export interface Place {
 /** More than any engine has (tiers × groups); only a broken one reaches it, and then its oldest place is forgotten. */
 const MAX_PLACES = 256;
 
-export function placeOf(event: BlockStored | BlockRemoved): Place {
+export function placeOf(event: Pick<BlockRemoved, "medium" | "groupIdx">): Place {
   return { tier: tierOf(event.medium), group: event.groupIdx };
 }
 

@@ -1,24 +1,42 @@
-import type { BlockHasher } from "./block-hash.ts";
+import type { BlockHasher } from "./block-hasher.ts";
 import { extraKey, rootKey } from "./block-identity.ts";
-import type { Block, Context } from "./context.ts";
+import type { Context } from "./context.ts";
 import type { HolderIndex } from "./holder-index.ts";
 import type { PromptIdentity } from "./indexer.ts";
 
-/** A prompt whose blocks can be named. */
-export interface Prompt {
-  readonly tokens: Uint32Array;
-  readonly hasher: BlockHasher;
-  readonly identity: PromptIdentity;
+/** A prompt, or the chained hashes of its blocks. */
+export type Prompt =
+  | { readonly tokens: Uint32Array; readonly hasher: BlockHasher; readonly identity: PromptIdentity }
+  | { readonly hashes: BigUint64Array };
+
+const extra = new Uint32Array(2);
+
+/** Writes the chained hashes of the prompt's blocks from number `from` to before `to`; those before must stand there. */
+export function hashPrompt(
+  { tokens, hasher, identity }: Extract<Prompt, { readonly hasher: BlockHasher }>,
+  blockSize: number,
+  from: number,
+  to: number,
+  hashes: Uint32Array,
+): void {
+  const { extraKeys, cacheSalt } = identity;
+  for (let block = from; block < to; block++) {
+    const at = 2 * block;
+    const keys = extraKeys?.[block] ?? null;
+    hasher.extra(keys === null ? "" : extraKey(keys, block === 0), extra, 0);
+    const parent = block === 0 ? at : at - 2;
+    if (block === 0) hasher.root(rootKey(keys, cacheSalt ?? null), hashes, at);
+    const parentLow = hashes[parent]!;
+    const parentHigh = hashes[parent + 1]!;
+    hasher.local(tokens, block * blockSize, (block + 1) * blockSize, extra[0]!, extra[1]!, hashes, at);
+    hasher.chain(parentLow, parentHigh, hashes, at);
+  }
 }
 
-/** What the first block of this prompt chains on. */
-export function rootOf({ hasher, identity }: Prompt): bigint {
-  return hasher.root(rootKey(identity.extraKeys?.[0] ?? null, identity.cacheSalt ?? null));
-}
-
-/** What else is in the hash of a block of this prompt. */
-export function extraOf({ hasher, identity }: Prompt, blockIndex: number): bigint {
-  return hasher.extra(extraKey(identity.extraKeys?.[blockIndex] ?? null, blockIndex === 0));
+/** Memory for the chains of prompts, used again by the next query. */
+export class ChainMemory {
+  hashes: Uint32Array = new Uint32Array(1024);
+  blocks: Uint32Array = new Uint32Array(512);
 }
 
 /** The full blocks of a prompt as one context has them: each is hashed and looked up when it is first asked for. */
@@ -28,44 +46,68 @@ export class PromptChain {
   readonly length: number;
   readonly #index: HolderIndex;
   readonly #prompt: Prompt;
-  readonly #hashes: bigint[] = [];
-  readonly #blocks: (Block | undefined)[] = [];
-  #last: bigint;
+  readonly #memory: ChainMemory;
+  #known = 0;
 
-  constructor(index: HolderIndex, context: Context, prompt: Prompt) {
+  constructor(index: HolderIndex, context: Context, prompt: Prompt, memory: ChainMemory) {
     this.context = context;
-    this.length = Math.floor(prompt.tokens.length / context.blockSize);
+    this.length =
+      "hashes" in prompt ? prompt.hashes.length : Math.floor(prompt.tokens.length / Math.max(1, context.blockSize));
     this.#index = index;
     this.#prompt = prompt;
-    this.#last = rootOf(prompt);
+    this.#memory = memory;
   }
 
-  /** Chained hash of block `i`. */
-  hash(i: number): bigint {
-    this.#extendTo(i);
-    return this.#hashes[i]!;
+  /** Words of the chained hash of block `i`. */
+  low(i: number): number {
+    if (i >= this.#known) this.#extendTo(i);
+    return this.#memory.hashes[2 * i]!;
   }
 
-  /** Block `i`, where anybody holds it. */
-  block(i: number): Block | undefined {
-    this.#extendTo(i);
-    return this.#blocks[i];
+  high(i: number): number {
+    if (i >= this.#known) this.#extendTo(i);
+    return this.#memory.hashes[2 * i + 1]!;
+  }
+
+  /** Block `i`; 0 where nobody holds it. */
+  block(i: number): number {
+    if (i >= this.#known) this.#extendTo(i);
+    return this.#memory.blocks[i]!;
   }
 
   /** The first so many blocks are in use. */
   mention(count: number): void {
-    this.#extendTo(count - 1);
-    this.#index.mention(this.#blocks.slice(0, count).filter((block) => block !== undefined));
+    if (count > this.#known) this.#extendTo(count - 1);
+    this.#index.mention(this.#memory.blocks, count);
   }
 
   #extendTo(i: number): void {
-    const { tokens, hasher } = this.#prompt;
-    const { blockSize } = this.context;
-    for (let at = this.#hashes.length; at <= i; at++) {
-      const start = at * blockSize;
-      this.#last = hasher.step(this.#last, tokens, start, start + blockSize, extraOf(this.#prompt, at));
-      this.#hashes.push(this.#last);
-      this.#blocks.push(this.#index.find(this.context, this.#last));
+    const memory = this.#memory;
+    if (i >= memory.blocks.length) this.#widen(i + 1);
+    const { hashes, blocks } = memory;
+    const prompt = this.#prompt;
+    const from = this.#known;
+    if ("hashes" in prompt) {
+      // Low word first: every platform of Node is little-endian.
+      hashes.set(
+        new Uint32Array(prompt.hashes.buffer, prompt.hashes.byteOffset + 8 * from, 2 * (i + 1 - from)),
+        2 * from,
+      );
+    } else {
+      hashPrompt(prompt, this.context.blockSize, from, i + 1, hashes);
     }
+    for (let at = from; at <= i; at++)
+      blocks[at] = this.#index.find(this.context, hashes[2 * at]!, hashes[2 * at + 1]!);
+    this.#known = i + 1;
+  }
+
+  #widen(length: number): void {
+    const longer = Math.max(length, Math.min(this.length, 2 * this.#memory.blocks.length));
+    const hashes = new Uint32Array(2 * longer);
+    hashes.set(this.#memory.hashes.subarray(0, 2 * this.#known));
+    const blocks = new Uint32Array(longer);
+    blocks.set(this.#memory.blocks.subarray(0, this.#known));
+    this.#memory.hashes = hashes;
+    this.#memory.blocks = blocks;
   }
 }

@@ -1,7 +1,11 @@
 import { AttentionGroups } from "./attention-groups.ts";
-import { BlocksByHash, type EngineBlock } from "./engine-blocks.ts";
+import type { Context } from "./context.ts";
+import type { HashTable } from "./hash-table.ts";
+import { MAX_SOURCE } from "./holdings.ts";
 import type { BlockSource } from "./indexer.ts";
 import { getOrCreate } from "./maps.ts";
+import { Names } from "./names.ts";
+import { NumberedList } from "./numbered.ts";
 import { Orphans } from "./orphans.ts";
 
 /** What one engine process has told: its indexed blocks by its own names, and those that wait. */
@@ -9,44 +13,84 @@ export class Source {
   readonly model: string;
   readonly pod: string;
   readonly rank: number;
-  readonly blocks: BlocksByHash<EngineBlock> = new BlocksByHash();
+  /** By which its holdings name it; 0 as long as it has none. */
+  number = 0;
+  readonly names: Names;
   readonly orphans: Orphans = new Orphans();
   readonly groups: AttentionGroups = new AttentionGroups();
   /** Imported, and not known to be true still: queries pass over it. */
   isHidden = false;
+  /** Whether `Sources` knows it. */
+  isKept = false;
+  /** Where its last event belonged: the next one's belongs there, too, as a rule. */
+  lastContext: Context | undefined;
 
-  constructor({ model, pod, rank }: BlockSource) {
+  constructor({ model, pod, rank }: BlockSource, newTable: () => HashTable) {
     this.model = model;
     this.pod = pod;
     this.rank = rank;
+    this.names = new Names(newTable);
   }
 
   get isEmpty(): boolean {
-    return this.blocks.size === 0 && this.orphans.size === 0;
+    return this.names.size === 0 && this.orphans.size === 0;
   }
 }
 
 /** The sources that have anything, by model, pod and rank. */
 export class Sources {
+  readonly #newTable: () => HashTable;
   readonly #models = new Map<string, Map<string, Map<number, Source>>>();
+  /** A stream gives the same object with each of its events. */
+  readonly #known = new WeakMap<BlockSource, Source>();
+  readonly #numbers = new NumberedList<Source>(MAX_SOURCE);
+  readonly #hybrid = new Set<Source>();
   readonly #withoutFirstBlock = new Set<Source>();
   #size = 0;
+
+  constructor(newTable: () => HashTable) {
+    this.#newTable = newTable;
+  }
 
   get size(): number {
     return this.#size;
   }
 
-  find({ model, pod, rank }: BlockSource): Source | undefined {
-    return this.#models.get(model)?.get(pod)?.get(rank);
+  /** One more than the highest number. */
+  get numbers(): number {
+    return this.#numbers.length;
+  }
+
+  /** Gives the source a number by which its holdings can name it, unless too many have one. */
+  number(source: Source): number {
+    if (source.number === 0) source.number = this.#numbers.add(source);
+    return source.number;
+  }
+
+  numbered(number: number): Source {
+    return this.#numbers.get(number);
+  }
+
+  find(of: BlockSource): Source | undefined {
+    const known = this.#known.get(of);
+    if (known?.isKept) return known;
+    const found = this.#models.get(of.model)?.get(of.pod)?.get(of.rank);
+    if (found !== undefined) this.#known.set(of, found);
+    return found;
   }
 
   /** The source, or a new one that is not in the table before `settle` finds something in it. */
   open(source: BlockSource): Source {
-    return this.find(source) ?? new Source(source);
+    return this.find(source) ?? new Source(source, this.#newTable);
   }
 
   ranksOf(model: string, pod: string): Iterable<Source> {
     return this.#models.get(model)?.get(pod)?.values() ?? [];
+  }
+
+  /** Whether any rank has told of attention groups. */
+  get haveGroups(): boolean {
+    return this.#hybrid.size > 0;
   }
 
   /** Ranks of hybrid models none of whose groups has to hold a prompt from its start. */
@@ -60,24 +104,37 @@ export class Sources {
 
   /** Keeps the source in the table if it has anything, and out of it otherwise. */
   settle(source: Source): void {
-    if (source.isEmpty) this.#delete(source);
-    else this.#set(source);
+    if (source.isEmpty) {
+      this.#delete(source);
+      return;
+    }
+    if (!source.isKept) this.#set(source);
+    if (source.groups.size === 0) return;
+    this.#hybrid.add(source);
+    if (source.groups.needFirstBlock) this.#withoutFirstBlock.delete(source);
+    else this.#withoutFirstBlock.add(source);
   }
 
   #set(source: Source): void {
     const pods = getOrCreate(this.#models, source.model, () => new Map<string, Map<number, Source>>());
     const ranks = getOrCreate(pods, source.pod, () => new Map<number, Source>());
-    if (!ranks.has(source.rank)) this.#size++;
     ranks.set(source.rank, source);
-    if (source.groups.needFirstBlock) this.#withoutFirstBlock.delete(source);
-    else this.#withoutFirstBlock.add(source);
+    source.isKept = true;
+    this.#size++;
   }
 
   #delete(source: Source): void {
+    if (source.number !== 0) this.#numbers.remove(source.number);
+    source.number = 0;
+    if (!source.isKept) return;
+    source.isKept = false;
+    source.lastContext = undefined;
     const pods = this.#models.get(source.model);
     const ranks = pods?.get(source.pod);
-    if (pods === undefined || ranks === undefined || !ranks.delete(source.rank)) return;
+    if (pods === undefined || ranks === undefined) return;
+    ranks.delete(source.rank);
     this.#size--;
+    this.#hybrid.delete(source);
     this.#withoutFirstBlock.delete(source);
     if (ranks.size === 0) pods.delete(source.pod);
     if (pods.size === 0) this.#models.delete(source.model);

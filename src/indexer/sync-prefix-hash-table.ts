@@ -1,8 +1,11 @@
 import { KVEventSyncError } from "../errors.ts";
-import type { BlockHash, BlockRemoved, BlockStored } from "../events/event.ts";
+import type { BlockRemoved, BlockStored } from "../events/event.ts";
+import { PackedBatch, type PackedEvent, PackedType, packEvent } from "../events/packed-batch.ts";
 import type { AttentionGroup } from "./attention-groups.ts";
-import { BlockHasher } from "./block-hash.ts";
+import { SeededBlockHasher } from "./block-hash.ts";
+import { type BlockHasher, hashOf } from "./block-hasher.ts";
 import { canonicalLora } from "./block-identity.ts";
+import { BlockStore } from "./block-store.ts";
 import { exportBlocks, importBlocks } from "./export.ts";
 import { HolderIndex } from "./holder-index.ts";
 import type {
@@ -16,23 +19,17 @@ import type {
   PromptIdentity,
   SourceStats,
 } from "./indexer.ts";
-import { matchBlocks } from "./match.ts";
+import { Matcher } from "./match.ts";
 import { type Place, placeName, placeOf, removePlace } from "./places.ts";
-import { extraOf, type Prompt, rootOf } from "./prompt-chain.ts";
+import { hashPrompt, type Prompt } from "./prompt-chain.ts";
 import type { Source } from "./sources.ts";
-import { storeBlocks } from "./store-blocks.ts";
 import { resolveTableOptions, type SyncPrefixHashTableOptions } from "./table-options.ts";
 import type { TierWeights } from "./tiers.ts";
 
 export type { SyncPrefixHashTableOptions } from "./table-options.ts";
 
-/** Measured on Node 20 with blocks of 16 tokens: a block, one more holder of it, and one that waits. */
-const BLOCK_BYTES = 350;
-const HOLDER_BYTES = 370;
-const ORPHAN_BYTES = 580;
-
 /**
- * The prefix index in plain maps. A block's identity is its context (model, adapter, block size), and in the chained
+ * The prefix index in tables of 32-bit words (`HolderIndex`). A block's identity is its context (model, adapter, block size), and in the chained
  * hash all tokens and extra keys up to its end and the salt. It is held by a source in a set of places; a removal takes
  * out one place of one source.
  *
@@ -47,29 +44,36 @@ export class SyncPrefixHashTable implements PrefixIndexer {
   readonly #index: HolderIndex;
   #seed: bigint;
   readonly #tierWeights: TierWeights;
+  readonly #matcher: Matcher;
   #hasher: BlockHasher;
+  #store: BlockStore;
+  /** For events that come one by one. */
+  readonly #batch = new PackedBatch();
 
   /** Throws `ConfigurationError` for a bound that is not a whole number from 1, or a negative time. */
   constructor(options: SyncPrefixHashTableOptions = {}) {
     const resolved = resolveTableOptions(options);
     this.#index = new HolderIndex(resolved);
     this.#tierWeights = resolved.tierWeights;
+    this.#matcher = new Matcher(this.#index, resolved.tierWeights);
     this.#seed = resolved.seed;
-    this.#hasher = new BlockHasher(resolved.seed);
+    this.#hasher = new SeededBlockHasher(resolved.seed);
+    this.#store = new BlockStore(this.#index, this.#hasher);
+  }
+
+  processEvent(source: BlockSource, batch: PackedBatch, index: number): void {
+    const event = batch.events[index]!;
+    if (event.type === PackedType.stored) this.#store.store(source, batch, event);
+    else if (event.type === PackedType.removed) this.#remove(source, batch, event);
+    else this.processAllBlocksCleared(source);
   }
 
   processBlockStored(source: BlockSource, event: BlockStored): void {
-    storeBlocks(this.#index, this.#hasher, source, event);
+    this.#processOne(source, event);
   }
 
   processBlockRemoved(source: BlockSource, event: BlockRemoved): void {
-    const known = this.#index.sources.find(source);
-    if (known !== undefined) {
-      const place = placeOf(event);
-      for (const hash of event.blockHashes) this.#removePlace(known, hash, place);
-      this.#index.sources.settle(known);
-    }
-    this.#index.sweepNext();
+    this.#processOne(source, event);
   }
 
   processAllBlocksCleared(source: BlockSource): void {
@@ -80,7 +84,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     }
     const known = sources.find(source);
     if (known !== undefined) {
-      for (const engineBlock of known.blocks.values()) this.#index.release(engineBlock);
+      this.#index.releaseAll(known);
       known.orphans.shrinkTo(0);
       sources.settle(known);
     }
@@ -95,16 +99,19 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     readyPods?: ReadonlySet<string>,
     identity: PromptIdentity = {},
   ): PodMatch[] {
-    const prompt = this.#promptOf(tokens, identity);
-    const request = { model, lora: canonicalLora(lora), prompt, readyPods, tierWeights: this.#tierWeights };
-    const best = new Map<string, PodMatch>();
-    for (const match of matchBlocks(this.#index, request)) {
-      const other = best.get(match.pod);
-      if (other === undefined || other.matchedTokens < match.matchedTokens) best.set(match.pod, match);
-    }
-    return [...best.values()].sort(
-      (left, right) => right.matchedTokens - left.matchedTokens || (left.pod < right.pod ? -1 : 1),
-    );
+    return this.#match(model, lora, this.#promptOf(tokens, identity), readyPods);
+  }
+
+  /** Throws `KVEventSyncError` with code `invalid-block-size`. */
+  matchHashes(
+    model: string,
+    lora: Lora,
+    prefixHashes: BigUint64Array,
+    blockSize: number,
+    readyPods?: ReadonlySet<string>,
+  ): PodMatch[] {
+    checkBlockSize(blockSize);
+    return this.#match(model, lora, { hashes: prefixHashes }, readyPods, blockSize);
   }
 
   /** Throws `KVEventSyncError` with code `invalid-block-size`. */
@@ -117,7 +124,9 @@ export class SyncPrefixHashTable implements PrefixIndexer {
   ): BigUint64Array {
     checkBlockSize(blockSize);
     const prompt = this.#promptOf(tokens, identity);
-    return this.#hasher.hashBlocks(prompt.tokens, blockSize, rootOf(prompt), (i) => extraOf(prompt, i));
+    const hashes = new BigUint64Array(Math.floor(prompt.tokens.length / blockSize));
+    hashPrompt(prompt, blockSize, 0, hashes.length, new Uint32Array(hashes.buffer));
+    return hashes;
   }
 
   /** Throws `KVEventSyncError` with code `invalid-block-size`. */
@@ -145,38 +154,47 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     this.#index.sweepNext();
   }
 
-  /** Each engine hash once, with the places of all blocks it names (see `BlocksByHash`). */
+  /** Each engine hash once, with the places of all blocks it names (see `Names`). */
   *heldBlocks(source: BlockSource): IterableIterator<HeldBlock> {
-    const blocks = this.#index.sources.find(source)?.blocks;
-    if (blocks === undefined) return;
-    for (const engineBlock of blocks.values()) {
-      const namesakes = blocks.all(engineBlock.hash).filter(({ block }) => !this.#index.isExpired(block));
-      if (namesakes[0] !== engineBlock) continue;
-      const places = new Set(namesakes.flatMap((namesake) => namesake.places.map(placeName)));
-      yield { blockHash: engineBlock.hash, places: [...places].sort() };
+    const index = this.#index;
+    const known = index.sources.find(source);
+    if (known === undefined) return;
+    for (const holding of known.names.values()) {
+      const { holdings } = index;
+      const [low, high] = [holdings.low(holding), holdings.high(holding)];
+      const namesakes = known.names.blockSizes
+        .map((blockSize) => known.names.find(blockSize, low, high))
+        .filter((namesake) => namesake !== 0 && !index.isExpired(holdings.block(namesake)));
+      if (namesakes[0] !== holding) continue;
+      const places = new Set(namesakes.flatMap((namesake) => index.placesOf(namesake).places.map(placeName)));
+      yield { blockHash: hashOf(low, high), places: [...places].sort() };
     }
   }
 
   /** Takes time in proportion to the number of contexts and sources. Beliefs are not counted as blocks. */
   stats(): IndexStats {
-    const { contexts, sources, holders, evictedBlocks } = this.#index;
-    let blocks = 0;
-    for (const context of contexts.all()) blocks += context.blocks.size;
+    const { contexts, sources, blocks, pairs, evictedBlocks } = this.#index;
     let orphans = 0;
     for (const source of sources.all()) orphans += source.orphans.size;
-    return { contexts: contexts.size, blocks, holders, orphans, sources: sources.size, evictedBlocks };
+    return {
+      contexts: contexts.size,
+      blocks: blocks.size,
+      holders: pairs,
+      orphans,
+      sources: sources.size,
+      evictedBlocks,
+    };
   }
 
   *sourceStats(): IterableIterator<SourceStats> {
-    for (const { model, pod, rank, blocks, orphans } of this.#index.sources.all()) {
-      const estimatedBytes = blocks.size * HOLDER_BYTES + orphans.size * ORPHAN_BYTES;
-      yield { model, pod, rank, blocks: blocks.size, orphans: orphans.size, estimatedBytes };
+    for (const source of this.#index.sources.all()) {
+      const { model, pod, rank, names, orphans } = source;
+      yield { model, pod, rank, blocks: names.size, orphans: orphans.size, bytes: this.#index.bytesOf(source) };
     }
   }
 
-  get estimatedBytes(): number {
-    const { blocks, holders, orphans } = this.stats();
-    return blocks * BLOCK_BYTES + holders * HOLDER_BYTES + orphans * ORPHAN_BYTES;
+  get bytes(): number {
+    return this.#index.bytes;
   }
 
   get seed(): bigint {
@@ -189,7 +207,8 @@ export class SyncPrefixHashTable implements PrefixIndexer {
       throw new KVEventSyncError("not-empty", "index: has blocks of another seed; take a new index, or clear this one");
     }
     this.#seed = BigInt.asUintN(64, seed);
-    this.#hasher = new BlockHasher(this.#seed);
+    this.#hasher = new SeededBlockHasher(this.#seed);
+    this.#store = new BlockStore(this.#index, this.#hasher);
   }
 
   exportSource(source: BlockSource): IterableIterator<ExportedBlock> {
@@ -209,20 +228,64 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     if (known !== undefined) known.isHidden = false;
   }
 
-  #promptOf(tokens: Uint32Array | readonly number[], identity: PromptIdentity): Prompt {
+  #promptOf(
+    tokens: Uint32Array | readonly number[],
+    identity: PromptIdentity,
+  ): Extract<Prompt, { readonly hasher: BlockHasher }> {
     const array = tokens instanceof Uint32Array ? tokens : Uint32Array.from(tokens);
     return { tokens: array, hasher: this.#hasher, identity };
   }
 
-  #removePlace(source: Source, hash: BlockHash, place: Place): void {
-    for (const engineBlock of source.blocks.all(hash)) {
-      const { block, places } = engineBlock;
-      removePlace(places, place);
-      if (places.length > 0) continue;
-      block.context.speculative.drop(block.hash, source.pod);
-      this.#index.release(engineBlock);
+  #match(
+    model: string,
+    lora: Lora,
+    prompt: Prompt,
+    readyPods: ReadonlySet<string> | undefined,
+    blockSize?: number,
+  ): PodMatch[] {
+    const request = { model, lora: canonicalLora(lora), prompt, blockSize, readyPods, tierWeights: this.#tierWeights };
+    const best = new Map<string, PodMatch>();
+    for (const match of this.#matcher.match(request)) {
+      const other = best.get(match.pod);
+      if (other === undefined || other.matchedTokens < match.matchedTokens) best.set(match.pod, match);
     }
-    for (const orphan of source.orphans.all(hash)) {
+    return [...best.values()].sort(
+      (left, right) => right.matchedTokens - left.matchedTokens || (left.pod < right.pod ? -1 : 1),
+    );
+  }
+
+  #processOne(source: BlockSource, event: BlockStored | BlockRemoved): void {
+    this.#batch.clear();
+    packEvent(this.#batch, event);
+    this.processEvent(source, this.#batch, 0);
+  }
+
+  #remove(of: BlockSource, { hashes }: PackedBatch, event: PackedEvent): void {
+    const source = this.#index.sources.find(of);
+    if (source !== undefined) {
+      const place = placeOf(event);
+      for (let i = 0, at = 2 * event.hashStart; i < event.hashCount; i++, at += 2) {
+        this.#removePlace(source, hashes[at]!, hashes[at + 1]!, place);
+      }
+      this.#index.sources.settle(source);
+    }
+    this.#index.sweepNext();
+  }
+
+  #removePlace(source: Source, low: number, high: number, place: Place): void {
+    const index = this.#index;
+    const { blockSizes } = source.names;
+    // From the end: a size under which nothing is left leaves the list.
+    for (let at = blockSizes.length - 1; at >= 0; at--) {
+      const holding = source.names.find(blockSizes[at]!, low, high);
+      if (holding === 0 || index.removePlace(holding, place)) continue;
+      const block = index.holdings.block(holding);
+      const { speculative } = index.contextOf(block);
+      if (speculative.size > 0) speculative.drop(hashOf(index.blocks.low(block), index.blocks.high(block)), source.pod);
+      index.release(source, holding);
+    }
+    if (source.orphans.size === 0) return;
+    for (const orphan of source.orphans.all(hashOf(low, high))) {
       removePlace(orphan.places, place);
       if (orphan.places.length === 0) source.orphans.remove(orphan);
     }

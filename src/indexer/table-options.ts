@@ -8,8 +8,13 @@ export interface SyncPrefixHashTableOptions {
   /** Distinct (model, adapter, block size); the least recently used goes first. @default 1000 */
   readonly maxContexts?: number;
   /**
+   * Memory of the whole index, in bytes; the least recently mentioned blocks go first. Some 45 bytes for each block that
+   * a rank holds. @default 1 GiB
+   */
+  readonly maxBytes?: number;
+  /**
    * Distinct blocks in one context, and likewise pairs of block and pod believed by `addPrefix`; the least recently
-   * mentioned go first. @default 1_000_000, about 600 MB in this table. AIBrix's 10,000 was never enforced, and would
+   * mentioned go first. @default 50_000_000: `maxBytes` is reached before. AIBrix's 10,000 was never enforced, and would
    * be less than the cache of one engine.
    */
   readonly maxPrefixesPerContext?: number;
@@ -35,7 +40,8 @@ export function resolveTableOptions(options: SyncPrefixHashTableOptions): Resolv
   }
   return {
     maxContexts: positiveInteger("maxContexts", options.maxContexts ?? 1000),
-    maxPrefixesPerContext: positiveInteger("maxPrefixesPerContext", options.maxPrefixesPerContext ?? 1_000_000),
+    maxPrefixesPerContext: positiveInteger("maxPrefixesPerContext", options.maxPrefixesPerContext ?? 50_000_000),
+    maxBytes: positiveInteger("maxBytes", options.maxBytes ?? 2 ** 30),
     maxOrphansPerSource: positiveInteger("maxOrphansPerSource", options.maxOrphansPerSource ?? 100_000),
     entryTtlMs: entryTtlMs === 0 ? Number.POSITIVE_INFINITY : entryTtlMs,
     tierWeights: tierWeights(options.tierWeights ?? {}),

@@ -3,7 +3,7 @@ import type { IndexStats, PrefixIndexer, SourceStats } from "../indexer/indexer.
 import { pulledCounter, pulledGauge, type Sample } from "./pulled.ts";
 
 /** What is told of an index. */
-export type MeasuredIndexer = Pick<PrefixIndexer, "stats" | "sourceStats" | "estimatedBytes">;
+export type MeasuredIndexer = Pick<PrefixIndexer, "stats" | "sourceStats" | "bytes">;
 
 const GAUGES: Readonly<Record<string, readonly [help: string, read: (stats: IndexStats) => number]>> = {
   kvcache_index_blocks: ["Distinct blocks in the index.", (stats) => stats.blocks],
@@ -20,8 +20,8 @@ const POD_GAUGES: Readonly<Record<string, readonly [help: string, read: (source:
   kvcache_index_pod_blocks: ["Blocks that a pod's ranks hold, each rank's counted.", (source) => source.blocks],
   kvcache_index_pod_orphans: ["Blocks of a pod that are kept aside.", (source) => source.orphans],
   kvcache_index_pod_bytes: [
-    "Memory that a pod's blocks take in the index, estimated, without what pods share.",
-    (source) => source.estimatedBytes,
+    "Memory that a pod's blocks take in the index, without what pods share.",
+    (source) => source.bytes,
   ],
 };
 
@@ -33,9 +33,9 @@ export function registerIndexSeries(registry: Registry, prefix: string, indexer:
   }
   pulledGauge(registry, {
     name: `${prefix}kvcache_index_bytes`,
-    help: "Memory that the index takes, estimated.",
+    help: "Memory that the index takes.",
     labelNames: [],
-    read: () => [{ labels: {}, value: indexer.estimatedBytes }],
+    read: () => [{ labels: {}, value: indexer.bytes }],
   });
   pulledCounter(registry, {
     name: `${prefix}kvcache_index_evicted_blocks_total`,

@@ -21,10 +21,16 @@ export interface BlockChunk {
   readonly records: string;
 }
 
-/** Engine hash, parent's engine hash, local hash and chained hash, 8 bytes each, and the kind's number in 2; little-endian. */
-const RECORD_BYTES = 34;
+/**
+ * 8 bytes each, little-endian: the engine hash; the chained hash of a held block or the local hash of one that waits;
+ * its proof or its parent's engine hash. Then the kind's number in 2.
+ */
+const RECORD_BYTES = 26;
 
-/** Blocks in a line of some 48 KiB: many enough to be cheap, few enough that importing them takes no turn. */
+/** A proof has 24 bits; what somebody else wrote must not have more. */
+const PROOF_MASK = 0xff_ffffn;
+
+/** Blocks in a line of some 36 KiB: many enough to be cheap, few enough that importing them takes no turn. */
 export const CHUNK_BLOCKS = 1_024;
 
 /** In characters of JSON; a broken engine's places must not make a line too long to be read again. */
@@ -49,10 +55,10 @@ export class BlockPacker {
     const view = this.#view;
     const at = this.#count * RECORD_BYTES;
     view.setBigUint64(at, block.blockHash, true);
-    view.setBigUint64(at + 8, block.parentBlockHash ?? 0n, true);
-    view.setBigUint64(at + 16, block.localHash, true);
-    view.setBigUint64(at + 24, block.chainedHash ?? 0n, true);
-    view.setUint16(at + 32, kind, true);
+    const isHeld = block.chainedHash !== null;
+    view.setBigUint64(at + 8, isHeld ? block.chainedHash : block.localHash, true);
+    view.setBigUint64(at + 16, isHeld ? BigInt(block.proof) : (block.parentBlockHash ?? 0n), true);
+    view.setUint16(at + 24, kind, true);
     this.#count++;
     return "added";
   }
@@ -71,9 +77,10 @@ export class BlockPacker {
   }
 
   /** `undefined` where one more kind is too much for the chunk. */
-  #numberOf({ lora, blockSize, places, chainedHash, parentBlockHash }: ExportedBlock): number | undefined {
-    const held = chainedHash !== null;
-    const child = parentBlockHash !== null;
+  #numberOf(block: ExportedBlock): number | undefined {
+    const { lora, blockSize, places } = block;
+    const held = block.chainedHash !== null;
+    const child = block.chainedHash === null && block.parentBlockHash !== null;
     const kind: BlockKind = { lora, blockSize, places: places.map(({ tier, group }) => [tier, group]), held, child };
     const text = JSON.stringify(kind);
     // Neighbours are alike.
@@ -105,18 +112,15 @@ export function unpackBlocks({ kinds, count, records }: BlockChunk): ExportedBlo
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   return Array.from({ length: count }, (_, i) => {
     const at = i * RECORD_BYTES;
-    const number = view.getUint16(at + 32, true);
+    const number = view.getUint16(at + 24, true);
     const kind = kinds[number];
     if (kind === undefined)
       throw dumpError("corrupt-dump", `a block is of kind ${number} of ${kinds.length}; write it anew`);
-    return {
-      blockHash: view.getBigUint64(at, true),
-      parentBlockHash: kind.child ? view.getBigUint64(at + 8, true) : null,
-      lora: kind.lora,
-      blockSize: kind.blockSize,
-      localHash: view.getBigUint64(at + 16, true),
-      chainedHash: kind.held ? view.getBigUint64(at + 24, true) : null,
-      places: placesOf[number]!,
-    };
+    const { lora, blockSize } = kind;
+    const named = { blockHash: view.getBigUint64(at, true), lora, blockSize, places: placesOf[number]! };
+    const hash = view.getBigUint64(at + 8, true);
+    const last = view.getBigUint64(at + 16, true);
+    if (kind.held) return { ...named, chainedHash: hash, proof: Number(last & PROOF_MASK) };
+    return { ...named, chainedHash: null, localHash: hash, parentBlockHash: kind.child ? last : null };
   });
 }

@@ -11,7 +11,7 @@ import type { BlockChunk } from "./block-records.ts";
 export const DUMP_FORMAT = "kv-event-sync dump";
 
 /** Of this release's dumps; it reads no others. */
-export const DUMP_VERSION = 1;
+export const DUMP_VERSION = 2;
 
 /** No line that is written is longer. */
 export const MAX_LINE_BYTES = 1_048_576;

@@ -171,10 +171,10 @@ const POD: StreamId = { pod: "ns/a", model: "m", rank: 0 };
 /** Everything that can be counted happened, with many values that nobody knows. */
 function withEverything(use: (text: Promise<string>) => Promise<void>): Promise<void> {
   const registry = new Registry();
-  const source = { ...POD, blocks: 1, orphans: 1, estimatedBytes: 1 };
+  const source = { ...POD, blocks: 1, orphans: 1, bytes: 1 };
   const stats = { contexts: 1, blocks: 1, holders: 1, orphans: 1, sources: 1, evictedBlocks: 1 };
   const metrics = createMetrics(registry, {
-    indexer: { stats: () => stats, sourceStats: () => [source], estimatedBytes: 1 },
+    indexer: { stats: () => stats, sourceStats: () => [source], bytes: 1 },
     directory: { pods: () => [podInfo("ns/a")] },
   });
   metrics.start();

@@ -21,7 +21,7 @@ interface Mutation {
 const SEQUENCER = "src/sync/sequencer.ts";
 const HANDLER = "src/sync/handler.ts";
 const MANAGER = "src/sync/manager.ts";
-const STORE_BLOCKS = "src/indexer/store-blocks.ts";
+const BLOCK_STORE = "src/indexer/block-store.ts";
 const TABLE = "src/indexer/sync-prefix-hash-table.ts";
 
 const MUTATIONS: readonly Mutation[] = [
@@ -136,14 +136,14 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "a removal takes all tiers",
     file: TABLE,
-    from: "removePlace(places, place);\n      if (places.length > 0) continue;",
-    to: "places.length = 0;",
+    from: "if (holding === 0 || index.removePlace(holding, place)) continue;",
+    to: "if (holding === 0) continue;",
   },
   {
     name: "an unknown parent is the root",
-    file: STORE_BLOCKS,
-    from: "if (block?.context !== this.#context) return undefined;",
-    to: "if (block?.context !== this.#context) return this.#hasher.root(rootKey(keys, this.#event.cacheSalt));",
+    file: BLOCK_STORE,
+    from: "if (holding === 0) return false;",
+    to: 'if (holding === 0) {\n        this.#hasher.root("", this.#words, PARENT);\n        return true;\n      }',
   },
   {
     name: "the cache salt is no part of a block",

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { BlockHasher, randomHashSeed } from "../../src/indexer/block-hash.ts";
+import { randomHashSeed, SeededBlockHasher } from "../../src/indexer/block-hash.ts";
+import { WholeHasher } from "./support.ts";
 
 const SEED = 0x0123456789abcdefn;
 
@@ -20,17 +21,17 @@ function ones(value: bigint): number {
   return count;
 }
 
-describe("BlockHasher", () => {
-  const hasher = new BlockHasher(SEED);
+describe("SeededBlockHasher", () => {
+  const hasher = seededBy(SEED);
 
   it("gives equal hashes for equal seeds and tokens", () => {
     const prompt = numbers(64, 150_000);
     const root = hasher.root("");
-    assert.deepEqual(new BlockHasher(SEED).hashBlocks(prompt, 16, root), hasher.hashBlocks(prompt, 16, root));
+    assert.deepEqual(seededBy(SEED).hashBlocks(prompt, 16, root), hasher.hashBlocks(prompt, 16, root));
   });
 
   it("gives other hashes for another seed", () => {
-    const other = new BlockHasher(SEED + 1n);
+    const other = seededBy(SEED + 1n);
     const prompt = numbers(16, 150_000);
     assert.notEqual(other.local(prompt, 0, 16, 0n), hasher.local(prompt, 0, 16, 0n));
     assert.notEqual(other.root(""), hasher.root(""));
@@ -140,7 +141,7 @@ describe("BlockHasher", () => {
 
   it("keeps no structure that works under every seed: two flipped top bits do not cancel", () => {
     for (let seed = 0n; seed < 200n; seed++) {
-      const seeded = new BlockHasher(seed);
+      const seeded = seededBy(seed);
       const plain = seeded.local(Uint32Array.of(5, 6, 7), 0, 3, 0n);
       for (let bit = 0; bit < 32; bit++) {
         const flipped = Uint32Array.of(5 ^ (1 << 31), 6 ^ (1 << bit), 7);
@@ -151,7 +152,7 @@ describe("BlockHasher", () => {
 
   it("mixes with every seed, even 0 and all ones", () => {
     for (const seed of [0n, 1n, 2n ** 64n - 1n]) {
-      const seeded = new BlockHasher(seed);
+      const seeded = seededBy(seed);
       const chain = seeded.hashBlocks(new Uint32Array(1600), 16, seeded.root(""));
       assert.equal(new Set(chain).size, 100);
       for (const hash of chain) assert.ok(ones(hash) > 10 && ones(hash) < 54);
@@ -159,7 +160,11 @@ describe("BlockHasher", () => {
   });
 });
 
-function stepWith(hasher: BlockHasher, i: number, parentFlip: bigint, firstFlip: number, lastFlip: number): bigint {
+function seededBy(seed: bigint): WholeHasher {
+  return new WholeHasher(new SeededBlockHasher(seed));
+}
+
+function stepWith(hasher: WholeHasher, i: number, parentFlip: bigint, firstFlip: number, lastFlip: number): bigint {
   const block = numbers(16, 150_000, i + 1);
   block[0]! ^= firstFlip;
   block[15]! ^= lastFlip;

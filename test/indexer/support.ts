@@ -1,5 +1,6 @@
 import type { Clock } from "../../src/clock.ts";
 import type { BlockRemoved, BlockStored } from "../../src/events/event.ts";
+import { type BlockHasher, hashOf, highWord, lowWord } from "../../src/indexer/block-hasher.ts";
 import type { BlockSource, HeldBlock, PodMatch } from "../../src/indexer/indexer.ts";
 import type { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
 
@@ -85,4 +86,57 @@ export class ManualClock implements Clock {
   }
 
   clearTimeout(): void {}
+}
+
+/** A hasher whose hashes are whole numbers instead of pairs of words. */
+export class WholeHasher {
+  readonly #hasher: BlockHasher;
+  readonly #words = new Uint32Array(2);
+
+  constructor(hasher: BlockHasher) {
+    this.#hasher = hasher;
+  }
+
+  root(key: string): bigint {
+    this.#hasher.root(key, this.#words, 0);
+    return this.#whole();
+  }
+
+  extra(key: string): bigint {
+    this.#hasher.extra(key, this.#words, 0);
+    return this.#whole();
+  }
+
+  local(tokens: Uint32Array, start: number, end: number, extra: bigint): bigint {
+    this.#hasher.local(tokens, start, end, lowWord(extra), highWord(extra), this.#words, 0);
+    return this.#whole();
+  }
+
+  chain(parent: bigint, local: bigint): bigint {
+    this.#words.set([lowWord(local), highWord(local)]);
+    this.#hasher.chain(lowWord(parent), highWord(parent), this.#words, 0);
+    return this.#whole();
+  }
+
+  step(parent: bigint, tokens: Uint32Array, start: number, end: number, extra: bigint): bigint {
+    return this.chain(parent, this.local(tokens, start, end, extra));
+  }
+
+  /** Of all full blocks. */
+  hashBlocks(
+    tokens: Uint32Array,
+    blockSize: number,
+    root: bigint,
+    extra: (block: number) => bigint = () => 0n,
+  ): BigUint64Array {
+    let parent = root;
+    return BigUint64Array.from({ length: Math.floor(tokens.length / blockSize) }, (_, block) => {
+      parent = this.step(parent, tokens, block * blockSize, (block + 1) * blockSize, extra(block));
+      return parent;
+    });
+  }
+
+  #whole(): bigint {
+    return hashOf(this.#words[0]!, this.#words[1]!);
+  }
 }

@@ -20,20 +20,28 @@ const place = fc.record(
   plain,
 );
 
-const block: fc.Arbitrary<ExportedBlock> = fc
-  .record(
+const named = {
+  blockHash: hash,
+  lora: fc.oneof(fc.constant(-1), fc.nat(), fc.string()),
+  places: fc.array(place, { minLength: 1, maxLength: 3 }),
+};
+
+const block: fc.Arbitrary<ExportedBlock> = fc.oneof(
+  fc.record(
+    { ...named, blockSize: fc.integer({ min: 1, max: 513 }), chainedHash: hash, proof: fc.nat({ max: 0xff_ffff }) },
+    plain,
+  ),
+  fc.record(
     {
-      blockHash: hash,
-      parentBlockHash: fc.option(hash),
-      lora: fc.oneof(fc.constant(-1), fc.nat(), fc.string()),
+      ...named,
       blockSize: fc.nat({ max: 512 }),
+      chainedHash: fc.constant(null),
+      parentBlockHash: fc.option(hash),
       localHash: hash,
-      chainedHash: fc.option(hash),
-      places: fc.array(place, { minLength: 1, maxLength: 3 }),
     },
     plain,
-  )
-  .map((any) => ({ ...any, blockSize: any.chainedHash === null ? any.blockSize : any.blockSize + 1 }));
+  ),
+);
 
 const sequence = fc.nat({ max: Number.MAX_SAFE_INTEGER });
 

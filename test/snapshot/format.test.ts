@@ -130,10 +130,10 @@ test("another program's file, and another version's dump, are refused with what 
     code: "foreign-dump",
     message: 'dump: begins with "{\\"a\\":1}"; give what kv-event-sync dumped',
   });
-  const later = written([]).toString().replace('"version":1', '"version":2,"more":[]');
+  const later = written([]).toString().replace('"version":2', '"version":3,"more":[]');
   assert.throws(() => read(Buffer.from(later)), {
     code: "foreign-dump",
-    message: /is of version 2, this release reads 1/,
+    message: /is of version 3, this release reads 2/,
   });
   assert.throws(() => read(Buffer.alloc(2_000_000, 1)), { code: "foreign-dump", message: /longer than 1048576 bytes/ });
 });
@@ -145,11 +145,10 @@ test("a block that is held without a size is refused, whatever the checksum says
   )[0]!;
   const block: ExportedBlock = {
     blockHash: 1n,
-    parentBlockHash: null,
     lora: -1,
     blockSize: 0,
-    localHash: 1n,
     chainedHash: 2n,
+    proof: 1,
     places: [{ tier: "gpu", group: null }],
   };
   const broken = { ...stream!, blocks: new Map([[stream!.state.sources[0]!.rank, [block]]]) };
@@ -166,11 +165,10 @@ test("a long stream is packed into lines of bounded length", () => {
   )[0]!;
   const block = (i: number, tier: string): ExportedBlock => ({
     blockHash: BigInt(i),
-    parentBlockHash: null,
     lora: -1,
     blockSize: 16,
-    localHash: 1n,
     chainedHash: 2n,
+    proof: 1,
     places: [{ tier, group: null }],
   });
   const many = Array.from({ length: 3_000 }, (_, i) => block(i, i % 3 === 0 ? "gpu" : "x".repeat(i)));

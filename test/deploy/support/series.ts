@@ -26,7 +26,7 @@ const EMPTY_STATS = { contexts: 0, blocks: 0, holders: 0, orphans: 0, sources: 0
 export function allSeries(): readonly Series[] {
   const registry = new Registry();
   using _metrics = createMetrics(registry, {
-    indexer: { stats: () => EMPTY_STATS, sourceStats: () => [], estimatedBytes: 0 },
+    indexer: { stats: () => EMPTY_STATS, sourceStats: () => [], bytes: 0 },
     directory: { pods: () => [] },
   });
   const metrics = registry.getMetricsAsArray() as unknown as readonly RegisteredMetric[];

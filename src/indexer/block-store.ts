@@ -1,0 +1,232 @@
+import type { PackedBatch, PackedEvent } from "../events/packed-batch.ts";
+import { type BlockHasher, hashOf, highWord, lowWord } from "./block-hasher.ts";
+import { extraKey, extraKeysOf, loraOf, rootKey } from "./block-identity.ts";
+import type { Context } from "./context.ts";
+import type { HolderIndex } from "./holder-index.ts";
+import { proofOf } from "./holdings.ts";
+import type { BlockSource } from "./indexer.ts";
+import type { AnnouncedBlock } from "./orphans.ts";
+import { addPlace, type Place, placeOf } from "./places.ts";
+import type { Source } from "./sources.ts";
+
+// Where the words of a hash stand in the scratch words of a step: of the block, of what it chains on, of its extra keys.
+const BLOCK = 0;
+const PARENT = 2;
+const EXTRA = 4;
+
+/** Puts the blocks of `BlockStored` events where they belong: into the index, or aside. */
+export class BlockStore {
+  readonly #index: HolderIndex;
+  readonly #hasher: BlockHasher;
+  readonly #words = new Uint32Array(6);
+  /** What the next block of the same event chains on: the block before it, 0 where it is not held. */
+  #previous = 0;
+  /** Parents before children. */
+  readonly #mentioned: number[] = [];
+  #medium: string | null = null;
+  /** Of the event that is being stored; nearly always that of the one before it. */
+  #place: Place = placeOf({ medium: null, groupIdx: null });
+  #places: readonly Place[] = [this.#place];
+
+  constructor(index: HolderIndex, hasher: BlockHasher) {
+    this.#index = index;
+    this.#hasher = hasher;
+  }
+
+  /** `event`: a `BlockStored` of the batch. */
+  store(of: BlockSource, batch: PackedBatch, event: PackedEvent): void {
+    const source = this.#index.sources.open(of);
+    const context = this.#contextOf(of, source, event);
+    this.#takePlace(event);
+    source.groups.learn(event);
+    this.#mentioned.length = 0;
+    this.#previous = 0;
+    for (let i = 0; i < event.hashCount; i++) {
+      if (hasTokens(event, i)) this.#storeBlock(source, context, batch, event, i);
+      else this.#storePlace(source, event, batch.hashes, 2 * (event.hashStart + i));
+    }
+    this.#index.mention(this.#mentioned);
+    this.#index.settle(context);
+    source.lastContext = context.isKept ? context : undefined;
+    this.#index.settleOrphans(source);
+  }
+
+  #contextOf(of: BlockSource, source: Source, event: PackedEvent): Context {
+    const last = source.lastContext;
+    const lora = loraOf(event, of.loraId);
+    if (last?.isKept && last.blockSize === event.blockSize && last.lora === lora) return last;
+    return this.#index.contexts.open(of.model, lora, event.blockSize);
+  }
+
+  #takePlace(event: PackedEvent): void {
+    if (event.medium === this.#medium && event.groupIdx === this.#place.group) return;
+    this.#medium = event.medium;
+    this.#place = placeOf(event);
+    this.#places = [this.#place];
+  }
+
+  #storeBlock(source: Source, context: Context, batch: PackedBatch, event: PackedEvent, i: number): void {
+    const index = this.#index;
+    const words = this.#words;
+    const { hashes } = batch;
+    const at = 2 * (event.hashStart + i);
+    const low = hashes[at]!;
+    const high = hashes[at + 1]!;
+    const hasParent = i > 0 || event.hasParent;
+    const parentLow = hasParent ? hashes[at - 2]! : 0;
+    const parentHigh = hasParent ? hashes[at - 1]! : 0;
+    const keys = event.extraKeys === null ? null : extraKeysOf(event, i);
+    this.#hashExtra(extraKey(keys, !hasParent));
+    const start = event.tokenStart + i * event.blockSize;
+    this.#hasher.local(batch.tokens, start, start + event.blockSize, words[EXTRA]!, words[EXTRA + 1]!, words, BLOCK);
+    const localLow = words[BLOCK]!;
+    const localHigh = words[BLOCK + 1]!;
+    const proof = proofOf(hasParent, parentLow, parentHigh, localLow, localHigh);
+    const current = index.held(source, event.blockSize, low, high);
+    let isPlaced = true;
+    if (!hasParent) this.#hasher.root(rootKey(keys, event.cacheSalt), words, PARENT);
+    else isPlaced = this.#findParent(source, context, parentLow, parentHigh, i === 0);
+    if (isPlaced) this.#hasher.chain(words[PARENT]!, words[PARENT + 1]!, words, BLOCK);
+    if (current !== 0 && this.#isSame(current, context, isPlaced, proof)) {
+      index.holdings.setProof(current, proof);
+      this.#previous = this.#renew(current, source);
+      return;
+    }
+    if (current !== 0) index.release(source, current);
+    this.#previous = 0;
+    const waits = source.orphans.size > 0 || !isPlaced;
+    if (!waits) {
+      this.#hold(source, context, low, high, proof, this.#places);
+      return;
+    }
+    const announced: AnnouncedBlock = {
+      hash: hashOf(low, high),
+      parent: hasParent ? hashOf(parentLow, parentHigh) : null,
+      lora: context.lora,
+      blockSize: context.blockSize,
+      local: hashOf(localLow, localHigh),
+    };
+    if (!isPlaced) {
+      source.orphans.add(announced, this.#place);
+      return;
+    }
+    const places = source.orphans.claim(announced);
+    addPlace(places, this.#place);
+    const holding = this.#hold(source, context, low, high, proof, places);
+    if (holding !== 0) this.#adoptChildrenOf(source, context, holding);
+  }
+
+  #hashExtra(key: string): void {
+    if (key !== "") {
+      this.#hasher.extra(key, this.#words, EXTRA);
+      return;
+    }
+    this.#words[EXTRA] = 0;
+    this.#words[EXTRA + 1] = 0;
+  }
+
+  /** Takes the chained hash of what comes before the block; false if the source does not hold it in this context. */
+  #findParent(source: Source, context: Context, low: number, high: number, isEventParent: boolean): boolean {
+    const { blocks, holdings } = this.#index;
+    let parent = this.#previous;
+    if (parent === 0) {
+      const holding = this.#index.held(source, context.blockSize, low, high);
+      if (holding === 0) return false;
+      parent = holdings.block(holding);
+      if (blocks.context(parent) !== context.number) return false;
+      if (isEventParent) this.#mentioned.push(parent);
+    }
+    this.#words[PARENT] = blocks.low(parent);
+    this.#words[PARENT + 1] = blocks.high(parent);
+    return true;
+  }
+
+  /** Whether the event speaks of the block that is known by this engine hash. */
+  #isSame(holding: number, context: Context, isPlaced: boolean, proof: number): boolean {
+    const { blocks, holdings } = this.#index;
+    const block = holdings.block(holding);
+    if (blocks.context(block) !== context.number) return false;
+    if (isPlaced) return blocks.low(block) === this.#words[BLOCK] && blocks.high(block) === this.#words[BLOCK + 1];
+    // The parent is gone meanwhile, yet an engine hash says which one it was.
+    return holdings.proof(holding) === proof;
+  }
+
+  /** The block whose chained hash stands in the words, under this name; 0 where there is no room for it. */
+  #hold(source: Source, context: Context, low: number, high: number, proof: number, places: readonly Place[]): number {
+    const words = this.#words;
+    const holding = this.#index.hold(source, context, low, high, proof, words[BLOCK]!, words[BLOCK + 1]!, places);
+    if (holding === 0) return 0;
+    this.#previous = this.#index.holdings.block(holding);
+    this.#mentioned.push(this.#previous);
+    if (context.speculative.size > 0) context.speculative.drop(hashOf(words[BLOCK]!, words[BLOCK + 1]!), source.pod);
+    return holding;
+  }
+
+  /** Indexes all that waited for this block, and what waited for that. */
+  #adoptChildrenOf(source: Source, context: Context, adopter: number): void {
+    const { blocks, holdings } = this.#index;
+    const { orphans } = source;
+    const words = this.#words;
+    const parents = [adopter];
+    for (let parent = parents.pop(); parent !== undefined && orphans.size > 0; parent = parents.pop()) {
+      const block = holdings.block(parent);
+      const parentLow = blocks.low(block);
+      const parentHigh = blocks.high(block);
+      const name = hashOf(holdings.low(parent), holdings.high(parent));
+      for (const { announced, places } of orphans.claimChildren(name, context.blockSize, context.lora)) {
+        const local = [lowWord(announced.local), highWord(announced.local)] as const;
+        words.set(local, BLOCK);
+        this.#hasher.chain(parentLow, parentHigh, words, BLOCK);
+        const proof = proofOf(true, lowWord(name), highWord(name), local[0], local[1]);
+        const [low, high] = [lowWord(announced.hash), highWord(announced.hash)];
+        const child = this.#hold(source, context, low, high, proof, places);
+        if (child !== 0) parents.push(child);
+      }
+    }
+    // Names were given, and perhaps taken, since the block was stored.
+    this.#previous = 0;
+  }
+
+  /** A known block, perhaps in one more place. */
+  #renew(holding: number, source: Source): number {
+    const index = this.#index;
+    index.addPlace(holding, this.#place);
+    const block = index.holdings.block(holding);
+    const { speculative } = index.contextOf(block);
+    if (speculative.size > 0) speculative.drop(hashOf(index.blocks.low(block), index.blocks.high(block)), source.pod);
+    this.#mentioned.push(block);
+    return block;
+  }
+
+  /**
+   * A block without its tokens. Its block size need not be the one it was stored with (vLLM's offloading counts larger
+   * blocks): without a block of that size, the hash decides.
+   */
+  #storePlace(source: Source, { blockSize }: PackedEvent, hashes: Uint32Array, at: number): void {
+    this.#previous = 0;
+    const { orphans } = source;
+    const low = hashes[at]!;
+    const high = hashes[at + 1]!;
+    const exact = this.#index.held(source, blockSize, low, high);
+    if (exact !== 0) {
+      this.#renew(exact, source);
+      return;
+    }
+    const hash = hashOf(low, high);
+    const exactOrphan = orphans.get(blockSize, hash);
+    if (exactOrphan !== undefined) {
+      addPlace(exactOrphan.places, this.#place);
+      return;
+    }
+    const held = this.#index.allHeld(source, low, high);
+    const waiting = orphans.all(hash);
+    for (const holding of held) this.#renew(holding, source);
+    for (const orphan of waiting) addPlace(orphan.places, this.#place);
+    if (held.length + waiting.length === 0) orphans.addPlaceOnly(hash, this.#place);
+  }
+}
+
+/** A broken event may bring fewer tokens than its blocks have; those without are treated as blocks without tokens. */
+function hasTokens({ blockSize, tokenCount }: PackedEvent, i: number): boolean {
+  return blockSize >= 1 && (i + 1) * blockSize <= tokenCount;
+}

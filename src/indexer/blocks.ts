@@ -1,0 +1,137 @@
+import type { Context } from "./context.ts";
+import { Records } from "./records.ts";
+
+/** Bits of a block's number in a holding. */
+export const BLOCK_BITS = 26;
+
+// Words of a block's record, after the two of its chained hash.
+const CONTEXT = 2;
+const HOLDERS = 3;
+const NEWER = 4;
+const OLDER = 5;
+const EPOCH = 6;
+const WORDS = 7;
+// Only where blocks expire: milliseconds, low word first.
+const MENTIONED_AT = 7;
+const WORDS_WITH_TIME = 9;
+
+/** So many mentions share an epoch: 32 bits then count mentions for years. */
+const MENTIONS_PER_EPOCH = 4096;
+
+/**
+ * The blocks of all contexts. A block is a number; it is in its context's table, and in its context's list by last
+ * mention, as long as it is in use. Who holds it is for `Holders` to say.
+ */
+export class Blocks {
+  readonly records: Records;
+  readonly #expires: boolean;
+  #epoch = 0;
+  #mentions = 0;
+
+  constructor(expires: boolean) {
+    this.#expires = expires;
+    this.records = new Records(expires ? WORDS_WITH_TIME : WORDS, (1 << BLOCK_BITS) - 1);
+  }
+
+  get size(): number {
+    return this.records.size;
+  }
+
+  low(block: number): number {
+    return this.records.slab(block)[this.records.at(block)]!;
+  }
+
+  high(block: number): number {
+    return this.records.slab(block)[this.records.at(block) + 1]!;
+  }
+
+  /** The context's number; 0 where the block is in use no more. */
+  context(block: number): number {
+    return this.records.slab(block)[this.records.at(block) + CONTEXT]!;
+  }
+
+  /** See `Holders`; 0 for nobody. */
+  holders(block: number): number {
+    return this.records.slab(block)[this.records.at(block) + HOLDERS]!;
+  }
+
+  setHolders(block: number, holders: number): void {
+    this.records.slab(block)[this.records.at(block) + HOLDERS] = holders;
+  }
+
+  /** When it was last mentioned, counted in thousands of mentions of any block. */
+  epoch(block: number): number {
+    return this.records.slab(block)[this.records.at(block) + EPOCH]!;
+  }
+
+  /** Milliseconds. Only where blocks expire. */
+  mentionedAtMs(block: number): number {
+    const slab = this.records.slab(block);
+    const at = this.records.at(block) + MENTIONED_AT;
+    return slab[at]! + slab[at + 1]! * 2 ** 32;
+  }
+
+  /** A new block that nobody holds yet, as its context's newest; 0 where there is no number left. */
+  create(context: Context, low: number, high: number, nowMs: number): number {
+    const block = this.records.take();
+    if (block === 0) return 0;
+    const slab = this.records.slab(block);
+    const at = this.records.at(block);
+    slab[at] = low;
+    slab[at + 1] = high;
+    slab[at + CONTEXT] = context.number;
+    slab[at + HOLDERS] = 0;
+    context.table.add(low, high, block);
+    this.#link(context, block, slab, at);
+    this.#stamp(slab, at, nowMs);
+    return block;
+  }
+
+  free(context: Context, block: number): void {
+    const slab = this.records.slab(block);
+    const at = this.records.at(block);
+    context.table.remove(slab[at]!, slab[at + 1]!, block);
+    this.#unlink(context, slab, at);
+    slab[at + CONTEXT] = 0;
+    this.records.give(block);
+  }
+
+  /** Makes the block its context's newest. */
+  mention(context: Context, block: number, nowMs: number): void {
+    const slab = this.records.slab(block);
+    const at = this.records.at(block);
+    this.#stamp(slab, at, nowMs);
+    if (context.newest === block) return;
+    this.#unlink(context, slab, at);
+    this.#link(context, block, slab, at);
+  }
+
+  #stamp(slab: Uint32Array, at: number, nowMs: number): void {
+    if (++this.#mentions === MENTIONS_PER_EPOCH) {
+      this.#mentions = 0;
+      this.#epoch++;
+    }
+    slab[at + EPOCH] = this.#epoch;
+    if (!this.#expires) return;
+    slab[at + MENTIONED_AT] = nowMs;
+    slab[at + MENTIONED_AT + 1] = nowMs / 2 ** 32;
+  }
+
+  #link(context: Context, block: number, slab: Uint32Array, at: number): void {
+    const older = context.newest;
+    slab[at + NEWER] = 0;
+    slab[at + OLDER] = older;
+    if (older === 0) context.oldest = block;
+    else this.records.slab(older)[this.records.at(older) + NEWER] = block;
+    context.newest = block;
+  }
+
+  #unlink(context: Context, slab: Uint32Array, at: number): void {
+    const newer = slab[at + NEWER]!;
+    const older = slab[at + OLDER]!;
+    if (newer === 0) context.newest = older;
+    else this.records.slab(newer)[this.records.at(newer) + OLDER] = older;
+    if (older === 0) context.oldest = newer;
+    else this.records.slab(older)[this.records.at(older) + NEWER] = newer;
+  }
+}

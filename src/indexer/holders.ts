@@ -1,0 +1,172 @@
+import type { Blocks } from "./blocks.ts";
+import { Crowd } from "./crowd.ts";
+import type { Holdings } from "./holdings.ts";
+import type { PlaceSets } from "./place-sets.ts";
+
+/** A block's word for its holders: the first holding of a list, or with this bit the number of a crowd. */
+const CROWD = 0x8000_0000;
+
+/** Longest list; each step of a walk through it is a look at a record elsewhere. */
+const MAX_LIST = 24;
+/** A crowd that has become smaller than this is a list again. */
+const MIN_CROWD = 12;
+
+/**
+ * Who holds a block, and under which names: a list through the holdings, the newest first, or where there are many a
+ * `Crowd`.
+ */
+export class Holders {
+  readonly #blocks: Blocks;
+  readonly #holdings: Holdings;
+  readonly #sets: PlaceSets;
+  readonly #crowds: (Crowd | undefined)[] = [];
+  readonly #freeCrowds: number[] = [];
+  #crowdBytes = 0;
+
+  constructor(blocks: Blocks, holdings: Holdings, sets: PlaceSets) {
+    this.#blocks = blocks;
+    this.#holdings = holdings;
+    this.#sets = sets;
+  }
+
+  /** Of the crowds. */
+  get bytes(): number {
+    return this.#crowdBytes;
+  }
+
+  /** Where many hold the block. */
+  crowd(block: number): Crowd | undefined {
+    const holders = this.#blocks.holders(block);
+    return holders >= CROWD ? this.#crowds[holders - CROWD] : undefined;
+  }
+
+  /** The first holding of the list, where the block has no crowd; further ones by `next`. */
+  list(block: number): number {
+    return this.#blocks.holders(block);
+  }
+
+  /** The source's newest name for the block; 0 where it does not hold it. Further ones: `nextName`. */
+  name(block: number, source: number): number {
+    const crowd = this.crowd(block);
+    return crowd === undefined ? this.#sameFrom(this.list(block), source) : crowd.head(source);
+  }
+
+  /** The name that the same source gave to the block before this one; 0 for none. */
+  nextName(block: number, source: number, holding: number): number {
+    const next = this.#holdings.next(holding);
+    return this.crowd(block) === undefined ? this.#sameFrom(next, source) : next;
+  }
+
+  add(block: number, source: number, holding: number): void {
+    const crowd = this.crowd(block);
+    if (crowd !== undefined) {
+      this.#change(crowd, () => crowd.add(source, holding));
+      this.#mark(crowd, source);
+      return;
+    }
+    const head = this.list(block);
+    this.#holdings.setNext(holding, head);
+    this.#blocks.setHolders(block, holding);
+    if (head !== 0 && this.#isTooLong(holding)) this.#gather(block, holding);
+  }
+
+  remove(block: number, source: number, holding: number): void {
+    const crowd = this.crowd(block);
+    if (crowd === undefined) {
+      this.#unlist(block, holding);
+      return;
+    }
+    this.#change(crowd, () => crowd.remove(source, holding));
+    this.#mark(crowd, source);
+    if (crowd.size < MIN_CROWD) this.#disperse(block);
+  }
+
+  /** To be called when the places of a holding have changed. */
+  changed(block: number, source: number): void {
+    const crowd = this.crowd(block);
+    if (crowd !== undefined) this.#mark(crowd, source);
+  }
+
+  /** All names of all sources. */
+  all(block: number): number[] {
+    const crowd = this.crowd(block);
+    const found: number[] = [];
+    for (const head of crowd === undefined ? [this.list(block)] : crowd.heads) {
+      for (let holding = head; holding !== 0; holding = this.#holdings.next(holding)) found.push(holding);
+    }
+    return found;
+  }
+
+  /** Nobody holds the block any more; what its holdings say of each other is of no meaning then. */
+  clear(block: number): void {
+    if (this.crowd(block) !== undefined) this.#dropCrowd(this.#blocks.holders(block) - CROWD);
+    this.#blocks.setHolders(block, 0);
+  }
+
+  #sameFrom(first: number, source: number): number {
+    let holding = first;
+    while (holding !== 0 && this.#holdings.source(holding) !== source) holding = this.#holdings.next(holding);
+    return holding;
+  }
+
+  #isTooLong(head: number): boolean {
+    let length = 0;
+    for (let holding = head; holding !== 0; holding = this.#holdings.next(holding)) length++;
+    return length > MAX_LIST;
+  }
+
+  #unlist(block: number, holding: number): void {
+    const next = this.#holdings.next(holding);
+    let before = this.list(block);
+    if (before === holding) {
+      this.#blocks.setHolders(block, next);
+      return;
+    }
+    while (this.#holdings.next(before) !== holding) before = this.#holdings.next(before);
+    this.#holdings.setNext(before, next);
+  }
+
+  /** From the oldest on, so that each source's names keep their order. */
+  #gather(block: number, head: number): void {
+    const crowd = new Crowd(this.#holdings);
+    const listed: number[] = [];
+    for (let holding = head; holding !== 0; holding = this.#holdings.next(holding)) listed.push(holding);
+    for (const holding of listed.reverse()) crowd.add(this.#holdings.source(holding), holding);
+    for (const first of crowd.heads) this.#mark(crowd, this.#holdings.source(first));
+    const number = this.#freeCrowds.pop() ?? this.#crowds.length;
+    this.#crowds[number] = crowd;
+    this.#crowdBytes += crowd.bytes;
+    this.#blocks.setHolders(block, CROWD + number);
+  }
+
+  #disperse(block: number): void {
+    const names = this.all(block);
+    if (names.length > MAX_LIST) return;
+    this.#dropCrowd(this.#blocks.holders(block) - CROWD);
+    let head = 0;
+    for (const holding of names.reverse()) {
+      this.#holdings.setNext(holding, head);
+      head = holding;
+    }
+    this.#blocks.setHolders(block, head);
+  }
+
+  #dropCrowd(number: number): void {
+    this.#crowdBytes -= this.#crowds[number]!.bytes;
+    this.#crowds[number] = undefined;
+    this.#freeCrowds.push(number);
+  }
+
+  #mark(crowd: Crowd, source: number): void {
+    const head = crowd.head(source);
+    const isPlain =
+      head !== 0 && this.#holdings.next(head) === 0 && this.#sets.of(head, this.#holdings.places(head)).isPlain;
+    this.#change(crowd, () => crowd.mark(source, head !== 0, isPlain));
+  }
+
+  #change(crowd: Crowd, step: () => void): void {
+    this.#crowdBytes -= crowd.bytes;
+    step();
+    this.#crowdBytes += crowd.bytes;
+  }
+}

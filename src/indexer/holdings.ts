@@ -1,0 +1,116 @@
+import { BLOCK_BITS } from "./blocks.ts";
+import { MAX_INDEX } from "./hash-table.ts";
+import { Records } from "./records.ts";
+
+// Words of a holding's record, after the two of the engine's hash.
+const PROOF = 2;
+const BLOCK = 3;
+const NEXT = 4;
+const WORDS = 5;
+
+const BLOCK_MASK = (1 << BLOCK_BITS) - 1;
+const NEXT_BITS = 27;
+const NEXT_MASK = (1 << NEXT_BITS) - 1;
+const PROOF_BITS = 24;
+const PROOF_MASK = (1 << PROOF_BITS) - 1;
+
+/** Highest number of a source: it takes 13 bits, in what is left of two words. */
+export const MAX_SOURCE: number = (1 << (32 - NEXT_BITS + 32 - PROOF_BITS)) - 1;
+
+/**
+ * What sources hold: a source's name for a block, and where the block lies there. A holding is a number; it is in its
+ * source's table by name, and in its block's list of holders, as long as it is in use.
+ */
+export class Holdings {
+  readonly records: Records = new Records(WORDS, MAX_INDEX);
+
+  get size(): number {
+    return this.records.size;
+  }
+
+  low(holding: number): number {
+    return this.records.slab(holding)[this.records.at(holding)]!;
+  }
+
+  high(holding: number): number {
+    return this.records.slab(holding)[this.records.at(holding) + 1]!;
+  }
+
+  block(holding: number): number {
+    return this.records.slab(holding)[this.records.at(holding) + BLOCK]! & BLOCK_MASK;
+  }
+
+  /** Number of its set of places (`PlaceSets`). */
+  places(holding: number): number {
+    return this.records.slab(holding)[this.records.at(holding) + BLOCK]! >>> BLOCK_BITS;
+  }
+
+  setPlaces(holding: number, places: number): void {
+    const slab = this.records.slab(holding);
+    const at = this.records.at(holding) + BLOCK;
+    slab[at] = (slab[at]! & BLOCK_MASK) | (places << BLOCK_BITS);
+  }
+
+  source(holding: number): number {
+    const slab = this.records.slab(holding);
+    const at = this.records.at(holding);
+    return ((slab[at + PROOF]! >>> PROOF_BITS) << (32 - NEXT_BITS)) | (slab[at + NEXT]! >>> NEXT_BITS);
+  }
+
+  /** See `proofOf`. */
+  proof(holding: number): number {
+    return this.records.slab(holding)[this.records.at(holding) + PROOF]! & PROOF_MASK;
+  }
+
+  setProof(holding: number, proof: number): void {
+    const slab = this.records.slab(holding);
+    const at = this.records.at(holding) + PROOF;
+    slab[at] = (slab[at]! & ~PROOF_MASK) | proof;
+  }
+
+  /** The next one in its block's list; 0 at the end. */
+  next(holding: number): number {
+    return this.records.slab(holding)[this.records.at(holding) + NEXT]! & NEXT_MASK;
+  }
+
+  setNext(holding: number, next: number): void {
+    const slab = this.records.slab(holding);
+    const at = this.records.at(holding) + NEXT;
+    slab[at] = (slab[at]! & ~NEXT_MASK) | next;
+  }
+
+  /** In no list yet, with its places still to be set; 0 where there is no number left. */
+  create(source: number, low: number, high: number, proof: number, block: number): number {
+    const holding = this.records.take();
+    if (holding === 0) return 0;
+    const slab = this.records.slab(holding);
+    const at = this.records.at(holding);
+    slab[at] = low;
+    slab[at + 1] = high;
+    slab[at + PROOF] = proof | ((source >>> (32 - NEXT_BITS)) << PROOF_BITS);
+    slab[at + BLOCK] = block;
+    slab[at + NEXT] = source << NEXT_BITS;
+    return holding;
+  }
+
+  free(holding: number): void {
+    this.records.give(holding);
+  }
+}
+
+/**
+ * 24 bits that tell a block which an engine calls by a known name from another one, where the block before it is known
+ * no more: of the engine's name for that, and of the block's local hash.
+ */
+export function proofOf(
+  hasParent: boolean,
+  parentLow: number,
+  parentHigh: number,
+  localLow: number,
+  localHigh: number,
+): number {
+  let mixed = hasParent ? Math.imul(parentLow ^ localHigh, 0x85ebca6b) ^ Math.imul(parentHigh, 0xc2b2ae35) : 0x9e3779b9;
+  mixed = Math.imul(mixed ^ (mixed >>> 15) ^ localLow, 0x27d4eb2f);
+  mixed = Math.imul(mixed ^ (mixed >>> 13) ^ localHigh, 0x165667b1);
+  return (mixed ^ (mixed >>> 16)) & PROOF_MASK;
+}

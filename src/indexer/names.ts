@@ -1,0 +1,73 @@
+import type { HashTable } from "./hash-table.ts";
+
+/**
+ * One engine's holdings by block size and the engine's name for the block. Both are needed: in a hybrid model whose
+ * groups have different block sizes, vLLM names a larger block by the hash of the last smaller one in it
+ * (`vllm/v1/core/kv_cache_utils.py`, `BlockHashListWithBlockSize`).
+ */
+export class Names {
+  readonly #newTable: () => HashTable;
+  // Nearly always one.
+  readonly #sizes: number[] = [];
+  readonly #tables: HashTable[] = [];
+  #size = 0;
+
+  constructor(newTable: () => HashTable) {
+    this.#newTable = newTable;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Of the tables' directories. */
+  get bytes(): number {
+    return this.#tables.reduce((sum, table) => sum + table.directoryBytes, 0);
+  }
+
+  /** Block sizes at which it has any. */
+  get blockSizes(): readonly number[] {
+    return this.#sizes;
+  }
+
+  /** The holding; 0 for none. */
+  find(blockSize: number, low: number, high: number): number {
+    const at = this.#sizes.indexOf(blockSize);
+    return at < 0 ? 0 : this.#tables[at]!.find(low, high);
+  }
+
+  add(blockSize: number, low: number, high: number, holding: number): void {
+    let at = this.#sizes.indexOf(blockSize);
+    if (at < 0) {
+      at = this.#sizes.push(blockSize) - 1;
+      this.#tables.push(this.#newTable());
+    }
+    this.#tables[at]!.add(low, high, holding);
+    this.#size++;
+  }
+
+  remove(blockSize: number, low: number, high: number, holding: number): void {
+    const at = this.#sizes.indexOf(blockSize);
+    if (at < 0) return;
+    const table = this.#tables[at]!;
+    const before = table.size;
+    table.remove(low, high, holding);
+    this.#size -= before - table.size;
+    if (table.size > 0) return;
+    table.drop();
+    this.#sizes.splice(at, 1);
+    this.#tables.splice(at, 1);
+  }
+
+  clear(): void {
+    for (const table of this.#tables) table.drop();
+    this.#tables.length = 0;
+    this.#sizes.length = 0;
+    this.#size = 0;
+  }
+
+  /** By block size; must not change before the end of the iteration. */
+  *values(): IterableIterator<number> {
+    for (const table of this.#tables) yield* table.values();
+  }
+}
