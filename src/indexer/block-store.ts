@@ -23,6 +23,9 @@ export class BlockStore {
   #previous = 0;
   /** Parents before children. */
   readonly #mentioned: number[] = [];
+  #mentions = 0;
+  /** Never read: see `HashTable.touch`. */
+  #touched = 0;
   #medium: string | null = null;
   /** Of the event that is being stored; nearly always that of the one before it. */
   #place: Place = placeOf({ medium: null, groupIdx: null });
@@ -39,13 +42,13 @@ export class BlockStore {
     const context = this.#contextOf(of, source, event);
     this.#takePlace(event);
     source.groups.learn(event);
-    this.#mentioned.length = 0;
+    this.#mentions = 0;
     this.#previous = 0;
     for (let i = 0; i < event.hashCount; i++) {
       if (hasTokens(event, i)) this.#storeBlock(source, context, batch, event, i);
       else this.#storePlace(source, event, batch.hashes, 2 * (event.hashStart + i));
     }
-    this.#index.mention(this.#mentioned);
+    this.#index.mention(this.#mentioned, this.#mentions);
     this.#index.settle(context);
     source.lastContext = context.isKept ? context : undefined;
     this.#index.settleOrphans(source);
@@ -75,18 +78,25 @@ export class BlockStore {
     const hasParent = i > 0 || event.hasParent;
     const parentLow = hasParent ? hashes[at - 2]! : 0;
     const parentHigh = hasParent ? hashes[at - 1]! : 0;
+    const { names } = source;
+    // Both lines of memory are on their way while the tokens are hashed.
+    this.#touched ^= names.touch(event.blockSize, low, high);
+    if (hasParent && this.#previous === 0) this.#touched ^= names.touch(event.blockSize, parentLow, parentHigh);
     const keys = event.extraKeys === null ? null : extraKeysOf(event, i);
-    this.#hashExtra(extraKey(keys, !hasParent));
+    this.#hashExtra(keys === null ? "" : extraKey(keys, !hasParent));
     const start = event.tokenStart + i * event.blockSize;
     this.#hasher.local(batch.tokens, start, start + event.blockSize, words[EXTRA]!, words[EXTRA + 1]!, words, BLOCK);
     const localLow = words[BLOCK]!;
     const localHigh = words[BLOCK + 1]!;
     const proof = proofOf(hasParent, parentLow, parentHigh, localLow, localHigh);
-    const current = index.held(source, event.blockSize, low, high);
     let isPlaced = true;
     if (!hasParent) this.#hasher.root(rootKey(keys, event.cacheSalt), words, PARENT);
     else isPlaced = this.#findParent(source, context, parentLow, parentHigh, i === 0);
-    if (isPlaced) this.#hasher.chain(words[PARENT]!, words[PARENT + 1]!, words, BLOCK);
+    if (isPlaced) {
+      this.#hasher.chain(words[PARENT]!, words[PARENT + 1]!, words, BLOCK);
+      this.#touched ^= context.touch(words[BLOCK]!, words[BLOCK + 1]!);
+    }
+    const current = index.held(source, event.blockSize, low, high);
     if (current !== 0 && this.#isSame(current, context, isPlaced, proof)) {
       index.holdings.setProof(current, proof);
       this.#previous = this.#renew(current, source);
@@ -134,7 +144,7 @@ export class BlockStore {
       if (holding === 0) return false;
       parent = holdings.block(holding);
       if (blocks.context(parent) !== context.number) return false;
-      if (isEventParent) this.#mentioned.push(parent);
+      if (isEventParent) this.#mentioned[this.#mentions++] = parent;
     }
     this.#words[PARENT] = blocks.low(parent);
     this.#words[PARENT + 1] = blocks.high(parent);
@@ -157,7 +167,7 @@ export class BlockStore {
     const holding = this.#index.hold(source, context, low, high, proof, words[BLOCK]!, words[BLOCK + 1]!, places);
     if (holding === 0) return 0;
     this.#previous = this.#index.holdings.block(holding);
-    this.#mentioned.push(this.#previous);
+    this.#mentioned[this.#mentions++] = this.#previous;
     if (context.speculative.size > 0) context.speculative.drop(hashOf(words[BLOCK]!, words[BLOCK + 1]!), source.pod);
     return holding;
   }
@@ -194,7 +204,7 @@ export class BlockStore {
     const block = index.holdings.block(holding);
     const { speculative } = index.contextOf(block);
     if (speculative.size > 0) speculative.drop(hashOf(index.blocks.low(block), index.blocks.high(block)), source.pod);
-    this.#mentioned.push(block);
+    this.#mentioned[this.#mentions++] = block;
     return block;
   }
 

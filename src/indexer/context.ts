@@ -59,6 +59,11 @@ export class Context implements RecencyLinks<Context> {
     return this.#table === undefined ? 0 : this.#table.find(low, high);
   }
 
+  /** See `HashTable.touch`. */
+  touch(low: number, high: number): number {
+    return this.#table === undefined ? 0 : this.#table.touch(low, high);
+  }
+
   /** Of what it has beside its blocks. */
   get bytes(): number {
     return this.#table?.directoryBytes ?? 0;

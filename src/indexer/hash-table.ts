@@ -1,17 +1,17 @@
 import type { Records } from "./records.ts";
-import { MAX_SEGMENT_WORDS, MIN_SEGMENT_WORDS, type Segments } from "./segments.ts";
+import { MAX_SEGMENT_SLOTS, MIN_SEGMENT_SLOTS, type Segments } from "./segments.ts";
 
-/** A slot holds a record's number and above it some bits of the hash, which tell most strangers without a look at the record. */
+/** A slot's word is the number of its record, and above that some bits of the hash. */
 const INDEX_BITS = 27;
 const INDEX_MASK = (1 << INDEX_BITS) - 1;
-const FINGERPRINT_SHIFT = 10;
-const FINGERPRINT_MASK = 31;
 /** The highest number of a record that a table can hold. */
 export const MAX_INDEX: number = INDEX_MASK;
 
+// A slot's byte is one of these, or some other bits of the hash: most strangers are told without a look at word or record.
 const EMPTY = 0;
-/** Was in use: a search goes on behind it. No record has the number 0. */
-const REMOVED = 1 << INDEX_BITS;
+/** Was in use: a search goes on behind it. */
+const REMOVED = 1;
+const FIRST_TAG = 2;
 
 /** A search that needs more steps than that shows that a segment is too full. */
 const MAX_STEPS = 48;
@@ -20,13 +20,15 @@ const MAX_DEPTH = 22;
 /** How often a table that has shrunk looks for segments to join. */
 const REMOVALS_PER_JOIN = 64;
 
-const scratch = new Uint32Array(MAX_SEGMENT_WORDS);
+// What is moved between segments: the numbers of records, and their mixed hashes.
+const movedIndexes = new Uint32Array(MAX_SEGMENT_SLOTS);
+const movedHashes = new Uint32Array(MAX_SEGMENT_SLOTS);
 
 /**
  * Finds records by the 64-bit hash in their first two words. Extendible hashing: a directory, indexed by the upper bits
- * of a mixed hash, names segments of 1,024 slots with open addressing. What is full is split alone, so that no step takes
- * longer than moving one segment's slots, whatever the size of the table; likewise two segments that have become nearly empty
- * are joined. A small table is one segment that doubles.
+ * of a mixed hash, names segments of 1,024 slots with open addressing. What is full is split alone, so that no step
+ * takes longer than moving one segment's slots, whatever the size of the table; likewise two segments that have become
+ * nearly empty are joined. A small table is one segment that doubles.
  *
  * Each segment stands in an unbroken, aligned range of the directory, of a power of two.
  */
@@ -36,8 +38,9 @@ export class HashTable {
   /** Keeps keys that meet in one segment from being prepared: an engine chooses its hashes. */
   readonly #secret: number;
   #directory: Uint32Array;
-  #depth = 0;
-  #slots = MIN_SEGMENT_WORDS;
+  /** By how much a hash is shifted to give its entry in the directory, less the first bit. */
+  #shift = 31;
+  #mask = MIN_SEGMENT_SLOTS - 1;
   #size = 0;
   #removals = 0;
 
@@ -45,7 +48,7 @@ export class HashTable {
     this.#records = records;
     this.#segments = segments;
     this.#secret = secret | 1;
-    this.#directory = Uint32Array.of(segments.take(MIN_SEGMENT_WORDS));
+    this.#directory = Uint32Array.of(segments.take(MIN_SEGMENT_SLOTS));
   }
 
   get size(): number {
@@ -60,27 +63,37 @@ export class HashTable {
   /** The record of this hash; 0 for none. */
   find(low: number, high: number): number {
     const mixed = this.#mix(low, high);
-    const segment = this.#segmentOf(mixed);
-    const slots = this.#segments.slab(segment);
+    const segment = this.#directory[(mixed >>> 1) >>> this.#shift]!;
+    const tags = this.#segments.bytes(segment);
     const start = this.#segments.at(segment);
-    const mask = this.#slots - 1;
-    const fingerprint = (mixed >>> FINGERPRINT_SHIFT) & FINGERPRINT_MASK;
+    const mask = this.#mask;
+    const wanted = tagOf(mixed);
     for (let step = 0; step <= mask; step++) {
-      const slot = slots[start + ((mixed + step) & mask)]!;
-      if (slot === EMPTY) return 0;
-      if (slot >>> INDEX_BITS !== fingerprint) continue;
-      const i = slot & INDEX_MASK;
+      const at = start + ((mixed + step) & mask);
+      const tag = tags[at]!;
+      if (tag === EMPTY) return 0;
+      if (tag !== wanted) continue;
+      const word = this.#segments.words(segment)[at]!;
+      if (word >>> INDEX_BITS !== (mixed & MAX_EXTRA)) continue;
+      const i = word & INDEX_MASK;
       const record = this.#records.slab(i);
-      const at = this.#records.at(i);
-      if (record[at] === low >>> 0 && record[at + 1] === high >>> 0 && i !== 0) return i;
+      const first = this.#records.at(i);
+      if (record[first] === low >>> 0 && record[first + 1] === high >>> 0) return i;
     }
     return 0;
+  }
+
+  /** Asks the memory for what `find` of this hash will look at. The result means nothing: it keeps the reads from being left out. */
+  touch(low: number, high: number): number {
+    const mixed = this.#mix(low, high);
+    const segment = this.#directory[(mixed >>> 1) >>> this.#shift]!;
+    return this.#segments.bytes(segment)[this.#segments.at(segment) + (mixed & this.#mask)]!;
   }
 
   /** Record `i`, whose hash this is; no other of this hash may be there. */
   add(low: number, high: number, i: number): void {
     const mixed = this.#mix(low, high);
-    while (!this.#place(this.#segmentOf(mixed), mixed, i, Math.min(MAX_STEPS, this.#slots - (this.#slots >>> 3)))) {
+    while (!this.#place(this.#segmentOf(mixed), mixed, i, Math.min(MAX_STEPS, this.#mask - (this.#mask >>> 3)))) {
       this.#makeRoom(mixed);
     }
     this.#size++;
@@ -90,16 +103,17 @@ export class HashTable {
   remove(low: number, high: number, i: number): void {
     const mixed = this.#mix(low, high);
     const segment = this.#segmentOf(mixed);
-    const slots = this.#segments.slab(segment);
+    const tags = this.#segments.bytes(segment);
+    const words = this.#segments.words(segment);
     const start = this.#segments.at(segment);
-    const mask = this.#slots - 1;
-    const wanted = this.#slotOf(mixed, i);
+    const mask = this.#mask;
+    const wanted = wordOf(mixed, i);
     for (let step = 0; step <= mask; step++) {
       const at = start + ((mixed + step) & mask);
-      const slot = slots[at]!;
-      if (slot === EMPTY) return;
-      if (slot !== wanted) continue;
-      this.#empty(slots, start, mixed + step, mask);
+      const tag = tags[at]!;
+      if (tag === EMPTY) return;
+      if (tag === REMOVED || words[at] !== wanted) continue;
+      this.#empty(tags, start, mixed + step);
       this.#size--;
       if (++this.#removals % REMOVALS_PER_JOIN === 0) this.#join(mixed);
       return;
@@ -112,9 +126,8 @@ export class HashTable {
       const segment = this.#directory[entry]!;
       if (entry > 0 && segment === this.#directory[entry - 1]) continue;
       const start = this.#segments.at(segment);
-      for (let slot = 0; slot < this.#slots; slot++) {
-        const i = this.#segments.slab(segment)[start + slot]! & INDEX_MASK;
-        if (i !== 0) yield i;
+      for (let at = start; at <= start + this.#mask; at++) {
+        if (this.#segments.bytes(segment)[at]! >= FIRST_TAG) yield this.#segments.words(segment)[at]! & INDEX_MASK;
       }
     }
   }
@@ -123,7 +136,7 @@ export class HashTable {
   drop(): void {
     for (let entry = 0; entry < this.#directory.length; entry++) {
       const segment = this.#directory[entry]!;
-      if (entry === 0 || segment !== this.#directory[entry - 1]) this.#segments.give(segment, this.#slots);
+      if (entry === 0 || segment !== this.#directory[entry - 1]) this.#segments.give(segment, this.#mask + 1);
     }
     this.#directory = new Uint32Array(0);
     this.#size = 0;
@@ -137,67 +150,67 @@ export class HashTable {
   }
 
   #segmentOf(mixed: number): number {
-    // Two shifts, since one by 32 bits shifts by none.
-    return this.#directory[(mixed >>> 1) >>> (31 - this.#depth)]!;
-  }
-
-  #slotOf(mixed: number, i: number): number {
-    return ((((mixed >>> FINGERPRINT_SHIFT) & FINGERPRINT_MASK) << INDEX_BITS) | i) >>> 0;
+    return this.#directory[(mixed >>> 1) >>> this.#shift]!;
   }
 
   /** False where that takes more than so many steps. */
   #place(segment: number, mixed: number, i: number, steps: number): boolean {
-    const slots = this.#segments.slab(segment);
+    const tags = this.#segments.bytes(segment);
     const start = this.#segments.at(segment);
-    const mask = this.#slots - 1;
+    const mask = this.#mask;
     for (let step = 0; step < steps; step++) {
       const at = start + ((mixed + step) & mask);
-      if ((slots[at]! & INDEX_MASK) !== 0) continue;
-      slots[at] = this.#slotOf(mixed, i);
+      if (tags[at]! >= FIRST_TAG) continue;
+      tags[at] = tagOf(mixed);
+      this.#segments.words(segment)[at] = wordOf(mixed, i);
       return true;
     }
     return false;
   }
 
   /** Where nothing comes behind a slot, nothing needs to be said of it, nor of those removed before it. */
-  #empty(slots: Uint32Array, start: number, position: number, mask: number): void {
-    if (slots[start + ((position + 1) & mask)] !== EMPTY) {
-      slots[start + (position & mask)] = REMOVED;
+  #empty(tags: Uint8Array, start: number, position: number): void {
+    const mask = this.#mask;
+    if (tags[start + ((position + 1) & mask)] !== EMPTY) {
+      tags[start + (position & mask)] = REMOVED;
       return;
     }
-    slots[start + (position & mask)] = EMPTY;
-    for (let before = position - 1; slots[start + (before & mask)] === REMOVED; before--) {
-      slots[start + (before & mask)] = EMPTY;
+    tags[start + (position & mask)] = EMPTY;
+    for (let before = position - 1; tags[start + (before & mask)] === REMOVED; before--) {
+      tags[start + (before & mask)] = EMPTY;
     }
   }
 
   #makeRoom(mixed: number): void {
     const segment = this.#segmentOf(mixed);
-    const removed = this.#count(segment, (slot) => slot === REMOVED);
-    if (removed * 8 >= this.#slots) this.#fill(segment, this.#take(segment));
-    else if (this.#slots < MAX_SEGMENT_WORDS) this.#double(segment);
-    else this.#split(mixed, segment);
-  }
-
-  #double(segment: number): void {
-    const count = this.#take(segment);
-    this.#segments.give(segment, this.#slots);
-    this.#slots *= 2;
-    this.#directory[0] = this.#segments.take(this.#slots);
-    this.#fill(this.#directory[0], count);
+    const slots = this.#mask + 1;
+    if (this.#countTags(segment, REMOVED, REMOVED) * 8 >= slots) {
+      const count = this.#takeOut(segment);
+      this.#segments.bytes(segment).fill(EMPTY, this.#segments.at(segment), this.#segments.at(segment) + slots);
+      this.#putBack(count);
+    } else if (slots < MAX_SEGMENT_SLOTS) {
+      const count = this.#takeOut(segment);
+      this.#segments.give(segment, slots);
+      this.#mask = 2 * slots - 1;
+      this.#directory[0] = this.#segments.take(2 * slots);
+      this.#putBack(count);
+    } else {
+      this.#split(mixed, segment);
+    }
   }
 
   #split(mixed: number, segment: number): void {
-    let [first, length] = this.#rangeOf(mixed, segment);
+    let [first, length] = this.#rangeOf((mixed >>> 1) >>> this.#shift, segment);
     if (length === 1) {
-      if (this.#depth === MAX_DEPTH) throw new RangeError("hash table: more entries than its directory can name");
+      if (this.#directory.length >= 2 ** MAX_DEPTH)
+        throw new RangeError("hash table: one segment for too many entries");
       this.#doubleDirectory();
       [first, length] = [2 * first, 2];
     }
-    const count = this.#take(segment);
-    const upper = this.#segments.take(this.#slots);
-    this.#directory.fill(upper, first + length / 2, first + length);
-    for (let slot = 0; slot < count; slot++) this.#put(scratch[slot]!);
+    const count = this.#takeOut(segment);
+    this.#segments.bytes(segment).fill(EMPTY, this.#segments.at(segment), this.#segments.at(segment) + this.#mask + 1);
+    this.#directory.fill(this.#segments.take(this.#mask + 1), first + length / 2, first + length);
+    this.#putBack(count);
   }
 
   #doubleDirectory(): void {
@@ -205,34 +218,29 @@ export class HashTable {
     const wider = new Uint32Array(2 * old.length);
     for (let entry = 0; entry < wider.length; entry++) wider[entry] = old[entry >>> 1]!;
     this.#directory = wider;
-    this.#depth++;
+    this.#shift--;
   }
 
   /** Two neighbours that are nearly empty become one. */
   #join(mixed: number): void {
-    if (this.#directory.length === 1 || this.#size * 8 > this.#directory.length * this.#slots) return;
-    const segment = this.#segmentOf(mixed);
-    const [first, length] = this.#rangeOf(mixed, segment);
+    const slots = this.#mask + 1;
+    if (this.#directory.length === 1 || this.#size * 8 > this.#directory.length * slots) return;
+    const entry = (mixed >>> 1) >>> this.#shift;
+    const segment = this.#directory[entry]!;
+    const [first, length] = this.#rangeOf(entry, segment);
     if (length === this.#directory.length) return;
     const other = first ^ length;
     const neighbour = this.#directory[other]!;
-    if (this.#rangeOfEntry(other, neighbour)[1] !== length) return;
-    const isUsed = (slot: number): boolean => (slot & INDEX_MASK) !== 0;
-    if (4 * (this.#count(segment, isUsed) + this.#count(neighbour, isUsed)) > this.#slots) return;
-    const kept = this.#take(segment);
-    const moved = scratch.slice(0, kept);
+    if (this.#rangeOf(other, neighbour)[1] !== length) return;
+    if (4 * (this.#countTags(segment, FIRST_TAG, 255) + this.#countTags(neighbour, FIRST_TAG, 255)) > slots) return;
+    const count = this.#takeOut(neighbour);
+    this.#segments.give(neighbour, slots);
     this.#directory.fill(segment, other, other + length);
-    this.#fill(segment, this.#take(neighbour));
-    this.#segments.give(neighbour, this.#slots);
-    for (const slot of moved) this.#put(slot);
+    this.#putBack(count);
   }
 
-  /** The entries of the directory that name the segment: the first, and how many. */
-  #rangeOf(mixed: number, segment: number): [number, number] {
-    return this.#rangeOfEntry((mixed >>> 1) >>> (31 - this.#depth), segment);
-  }
-
-  #rangeOfEntry(entry: number, segment: number): [number, number] {
+  /** The entries of the directory that name the segment of this one: the first, and how many. */
+  #rangeOf(entry: number, segment: number): [number, number] {
     let length = 1;
     while (length < this.#directory.length) {
       const wider = 2 * length;
@@ -243,43 +251,50 @@ export class HashTable {
     return [entry & ~(length - 1), length];
   }
 
-  #count(segment: number, counts: (slot: number) => boolean): number {
-    const slots = this.#segments.slab(segment);
+  #countTags(segment: number, from: number, to: number): number {
+    const tags = this.#segments.bytes(segment);
     const start = this.#segments.at(segment);
     let count = 0;
-    for (let at = start; at < start + this.#slots; at++) if (counts(slots[at]!)) count++;
+    for (let at = start; at <= start + this.#mask; at++) if (tags[at]! >= from && tags[at]! <= to) count++;
     return count;
   }
 
-  /** Empties a segment into `scratch`; returns how many slots were in use. */
-  #take(segment: number): number {
-    const slots = this.#segments.slab(segment);
+  /** Notes what is in a segment as what is moved; returns how many. */
+  #takeOut(segment: number): number {
+    const tags = this.#segments.bytes(segment);
+    const words = this.#segments.words(segment);
     const start = this.#segments.at(segment);
     let count = 0;
-    for (let at = start; at < start + this.#slots; at++) {
-      if ((slots[at]! & INDEX_MASK) !== 0) scratch[count++] = slots[at]!;
-      slots[at] = EMPTY;
+    for (let at = start; at <= start + this.#mask; at++) {
+      if (tags[at]! >= FIRST_TAG) movedIndexes[count++] = words[at]! & INDEX_MASK;
+    }
+    // In a loop of its own, so that the processor waits for many records at once and not for one after the other.
+    for (let at = 0; at < count; at++) {
+      const i = movedIndexes[at]!;
+      const record = this.#records.slab(i);
+      const first = this.#records.at(i);
+      movedHashes[at] = this.#mix(record[first]!, record[first + 1]!);
     }
     return count;
   }
 
-  /** Puts the first slots of `scratch` into one segment. */
-  #fill(segment: number, count: number): void {
-    for (let slot = 0; slot < count; slot++) {
-      const i = scratch[slot]! & INDEX_MASK;
-      this.#place(segment, this.#mixOf(i), i, this.#slots);
+  /** Puts what is moved where the directory says. */
+  #putBack(count: number): void {
+    for (let at = 0; at < count; at++) {
+      const mixed = movedHashes[at]!;
+      this.#place(this.#segmentOf(mixed), mixed, movedIndexes[at]!, this.#mask + 1);
     }
   }
+}
 
-  #put(slot: number): void {
-    const i = slot & INDEX_MASK;
-    const mixed = this.#mixOf(i);
-    this.#place(this.#segmentOf(mixed), mixed, i, this.#slots);
-  }
+/** Of the bits above those that choose the slot; from 2 to 255. */
+function tagOf(mixed: number): number {
+  return Math.max(FIRST_TAG, (mixed >>> 10) & 255);
+}
 
-  #mixOf(i: number): number {
-    const record = this.#records.slab(i);
-    const at = this.#records.at(i);
-    return this.#mix(record[at]!, record[at + 1]!);
-  }
+/** Bits of the hash in a word: those that choose the slot, which differ where a search has gone on. */
+const MAX_EXTRA = 31;
+
+function wordOf(mixed: number, i: number): number {
+  return (((mixed & MAX_EXTRA) << INDEX_BITS) | i) >>> 0;
 }

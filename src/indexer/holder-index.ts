@@ -44,6 +44,8 @@ export class HolderIndex {
   /** (block, source) pairs. */
   #pairs = 0;
   #evictedBlocks = 0;
+  /** Never read: see `HashTable.touch`. */
+  #touched = 0;
 
   constructor(options: ResolvedTableOptions) {
     this.#options = options;
@@ -68,7 +70,7 @@ export class HolderIndex {
 
   /** Memory that all of it takes. In time in proportion to the number of contexts and sources. */
   get bytes(): number {
-    let bytes = this.#recordBytes + this.#segments.bytes + this.holders.bytes;
+    let bytes = this.#recordBytes + this.#segments.totalBytes + this.holders.bytes;
     bytes += this.#sets.ownSize * OWN_PLACES_BYTES;
     for (const context of this.contexts.all()) {
       bytes += CONTEXT_BYTES + context.bytes + context.speculative.size * BELIEF_BYTES;
@@ -115,6 +117,16 @@ export class HolderIndex {
     if (block === 0 || !this.#expires || !this.isExpired(block)) return block;
     this.drop(block);
     return 0;
+  }
+
+  /** The blocks of the hashes from number `from` to before `to`, in the order of a prompt. */
+  findAll(context: Context, hashes: Uint32Array, blocks: Uint32Array, from: number, to: number): void {
+    for (let i = from; i < to; i++) this.#touched ^= context.touch(hashes[2 * i]!, hashes[2 * i + 1]!);
+    for (let i = from; i < to; i++) blocks[i] = this.find(context, hashes[2 * i]!, hashes[2 * i + 1]!);
+    for (let i = from; i < to; i++) {
+      const block = blocks[i]!;
+      if (block !== 0) this.#touched ^= this.holders.touch(block);
+    }
   }
 
   isExpired(block: number): boolean {
@@ -310,7 +322,7 @@ export class HolderIndex {
     const growth = this.blocks.records.growth + this.holdings.records.growth;
     const records = this.#recordBytes + growth;
     const slots = (records / (4 * this.holdings.records.words)) * SLOT_BYTES;
-    return this.bytes + growth + Math.max(0, slots - this.#segments.bytes) <= this.#options.maxBytes;
+    return this.bytes + growth + Math.max(0, slots - this.#segments.totalBytes) <= this.#options.maxBytes;
   }
 
   /** The least recently mentioned of all contexts. */

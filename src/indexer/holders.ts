@@ -45,6 +45,12 @@ export class Holders {
     return this.#blocks.holders(block);
   }
 
+  /** Asks the memory for the first of the list; see `HashTable.touch`. */
+  touch(block: number): number {
+    const holders = this.#blocks.holders(block);
+    return holders === 0 || holders >= CROWD ? 0 : this.#holdings.next(holders);
+  }
+
   /** The source's newest name for the block; 0 where it does not hold it. Further ones: `nextName`. */
   name(block: number, source: number): number {
     const crowd = this.crowd(block);

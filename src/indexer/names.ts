@@ -32,17 +32,24 @@ export class Names {
 
   /** The holding; 0 for none. */
   find(blockSize: number, low: number, high: number): number {
-    const at = this.#sizes.indexOf(blockSize);
-    return at < 0 ? 0 : this.#tables[at]!.find(low, high);
+    const table = this.#table(blockSize);
+    return table === undefined ? 0 : table.find(low, high);
+  }
+
+  /** See `HashTable.touch`. */
+  touch(blockSize: number, low: number, high: number): number {
+    const table = this.#table(blockSize);
+    return table === undefined ? 0 : table.touch(low, high);
   }
 
   add(blockSize: number, low: number, high: number, holding: number): void {
-    let at = this.#sizes.indexOf(blockSize);
-    if (at < 0) {
-      at = this.#sizes.push(blockSize) - 1;
-      this.#tables.push(this.#newTable());
+    let table = this.#table(blockSize);
+    if (table === undefined) {
+      table = this.#newTable();
+      this.#sizes.push(blockSize);
+      this.#tables.push(table);
     }
-    this.#tables[at]!.add(low, high, holding);
+    table.add(low, high, holding);
     this.#size++;
   }
 
@@ -69,5 +76,9 @@ export class Names {
   /** By block size; must not change before the end of the iteration. */
   *values(): IterableIterator<number> {
     for (const table of this.#tables) yield* table.values();
+  }
+
+  #table(blockSize: number): HashTable | undefined {
+    return this.#sizes[0] === blockSize ? this.#tables[0] : this.#tables[this.#sizes.indexOf(blockSize)];
   }
 }

@@ -39,7 +39,14 @@ export class ChainMemory {
   blocks: Uint32Array = new Uint32Array(512);
 }
 
-/** The full blocks of a prompt as one context has them: each is hashed and looked up when it is first asked for. */
+/** Blocks that are hashed and looked up at once: few at first, since most prompts are held by nobody, then more. */
+const FIRST_STRIDE = 4;
+const LONGEST_STRIDE = 64;
+
+/**
+ * The full blocks of a prompt as one context has them, hashed and looked up some at a time when they are first asked
+ * for: a processor that is told of many places in memory waits for them together.
+ */
 export class PromptChain {
   readonly context: Context;
   /** Full blocks of the prompt. */
@@ -48,6 +55,7 @@ export class PromptChain {
   readonly #prompt: Prompt;
   readonly #memory: ChainMemory;
   #known = 0;
+  #stride = FIRST_STRIDE;
 
   constructor(index: HolderIndex, context: Context, prompt: Prompt, memory: ChainMemory) {
     this.context = context;
@@ -83,22 +91,20 @@ export class PromptChain {
 
   #extendTo(i: number): void {
     const memory = this.#memory;
-    if (i >= memory.blocks.length) this.#widen(i + 1);
+    const from = this.#known;
+    const to = Math.min(this.length, Math.max(i + 1, from + this.#stride));
+    this.#stride = Math.min(LONGEST_STRIDE, 2 * this.#stride);
+    if (to > memory.blocks.length) this.#widen(to);
     const { hashes, blocks } = memory;
     const prompt = this.#prompt;
-    const from = this.#known;
     if ("hashes" in prompt) {
       // Low word first: every platform of Node is little-endian.
-      hashes.set(
-        new Uint32Array(prompt.hashes.buffer, prompt.hashes.byteOffset + 8 * from, 2 * (i + 1 - from)),
-        2 * from,
-      );
+      hashes.set(new Uint32Array(prompt.hashes.buffer, prompt.hashes.byteOffset + 8 * from, 2 * (to - from)), 2 * from);
     } else {
-      hashPrompt(prompt, this.context.blockSize, from, i + 1, hashes);
+      hashPrompt(prompt, this.context.blockSize, from, to, hashes);
     }
-    for (let at = from; at <= i; at++)
-      blocks[at] = this.#index.find(this.context, hashes[2 * at]!, hashes[2 * at + 1]!);
-    this.#known = i + 1;
+    this.#index.findAll(this.context, hashes, blocks, from, to);
+    this.#known = to;
   }
 
   #widen(length: number): void {

@@ -1,72 +1,82 @@
-/** Words in a slab, as a power of two. */
+/** Slots in a slab, as a power of two. */
 const SLAB_BITS = 18;
-const SLAB_WORDS = 1 << SLAB_BITS;
-const SLAB_MASK = SLAB_WORDS - 1;
-const FIRST_WORDS = 1 << 12;
+const SLAB_SLOTS = 1 << SLAB_BITS;
+const SLAB_MASK = SLAB_SLOTS - 1;
+const FIRST_SLOTS = 1 << 12;
 
-/** Words of the smallest and of the largest segment. */
-export const MIN_SEGMENT_WORDS = 16;
-export const MAX_SEGMENT_WORDS = 1024;
+/** Slots of the smallest and of the largest segment. */
+export const MIN_SEGMENT_SLOTS = 16;
+export const MAX_SEGMENT_SLOTS = 1024;
 
 /**
- * Segments of 16 to 1,024 words (a power of two) for hash tables, cut from slabs that never move but for the first,
- * which is copied while it is small. A segment is named by where it begins, never 0; its words are
- * `slab(segment)[at(segment)]` and on. After `take` slabs must be asked for anew.
+ * Segments of 16 to 1,024 slots (a power of two) for hash tables, cut from slabs that never move but for the first,
+ * which is copied while it is small. A slot is a word and, elsewhere, a byte: 64 of those share a line of the cache, so
+ * that what the bytes tell costs little. A segment is named by where it begins, never 0; its words are
+ * `words(segment)[at(segment)]` and on, its bytes likewise. After `take` both must be asked for anew.
  */
 export class Segments {
-  readonly #slabs: Uint32Array[] = [];
+  readonly #words: Uint32Array[] = [];
+  readonly #bytes: Uint8Array[] = [];
   /** By binary logarithm of the size. */
-  readonly #free: number[][] = Array.from({ length: Math.log2(MAX_SEGMENT_WORDS) + 1 }, () => []);
+  readonly #free: number[][] = Array.from({ length: Math.log2(MAX_SEGMENT_SLOTS) + 1 }, () => []);
   #capacity = 0;
-  #next = MAX_SEGMENT_WORDS;
+  #next = MAX_SEGMENT_SLOTS;
 
-  get bytes(): number {
-    return this.#capacity * 4;
+  get totalBytes(): number {
+    return this.#capacity * 5;
   }
 
-  slab(segment: number): Uint32Array {
-    return this.#slabs[segment >>> SLAB_BITS]!;
+  words(segment: number): Uint32Array {
+    return this.#words[segment >>> SLAB_BITS]!;
+  }
+
+  bytes(segment: number): Uint8Array {
+    return this.#bytes[segment >>> SLAB_BITS]!;
   }
 
   at(segment: number): number {
     return segment & SLAB_MASK;
   }
 
-  /** All words are 0. */
-  take(words: number): number {
-    const free = this.#free[Math.log2(words)]!;
-    if (free.length === 0) this.#cut(words, free);
+  /** All bytes are 0; the words mean nothing yet. */
+  take(slots: number): number {
+    const free = this.#free[Math.log2(slots)]!;
+    if (free.length === 0) this.#cut(slots, free);
     const segment = free.pop()!;
     const at = this.at(segment);
-    this.slab(segment).fill(0, at, at + words);
+    this.bytes(segment).fill(0, at, at + slots);
     return segment;
   }
 
-  give(segment: number, words: number): void {
-    this.#free[Math.log2(words)]!.push(segment);
+  give(segment: number, slots: number): void {
+    this.#free[Math.log2(slots)]!.push(segment);
   }
 
-  #cut(words: number, free: number[]): void {
-    if (words < MAX_SEGMENT_WORDS) {
-      const segment = this.take(MAX_SEGMENT_WORDS);
-      for (let start = MAX_SEGMENT_WORDS - words; start >= 0; start -= words) free.push(segment + start);
+  #cut(slots: number, free: number[]): void {
+    if (slots < MAX_SEGMENT_SLOTS) {
+      const segment = this.take(MAX_SEGMENT_SLOTS);
+      for (let start = MAX_SEGMENT_SLOTS - slots; start >= 0; start -= slots) free.push(segment + start);
       return;
     }
-    if (this.#next + words > this.#capacity) this.#grow();
+    if (this.#next + slots > this.#capacity) this.#grow();
     free.push(this.#next);
-    this.#next += words;
+    this.#next += slots;
   }
 
   #grow(): void {
-    if (this.#capacity >= SLAB_WORDS || this.#capacity === 0) {
-      const words = this.#capacity === 0 ? FIRST_WORDS : SLAB_WORDS;
-      this.#slabs.push(new Uint32Array(words));
-      this.#capacity += words;
+    if (this.#capacity >= SLAB_SLOTS || this.#capacity === 0) {
+      const slots = this.#capacity === 0 ? FIRST_SLOTS : SLAB_SLOTS;
+      this.#words.push(new Uint32Array(slots));
+      this.#bytes.push(new Uint8Array(slots));
+      this.#capacity += slots;
       return;
     }
     this.#capacity *= 2;
-    const larger = new Uint32Array(this.#capacity);
-    larger.set(this.#slabs[0]!);
-    this.#slabs[0] = larger;
+    const words = new Uint32Array(this.#capacity);
+    const bytes = new Uint8Array(this.#capacity);
+    words.set(this.#words[0]!);
+    bytes.set(this.#bytes[0]!);
+    this.#words[0] = words;
+    this.#bytes[0] = bytes;
   }
 }
