@@ -14,3 +14,17 @@ export const systemClock: Clock = {
   setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
   clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
 };
+
+/** Resolves after this time, or when the signal is aborted. */
+export function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    if (signal.aborted) return done();
+    const timer = clock.setTimeout(end, ms);
+    signal.addEventListener("abort", end, { once: true });
+    function end(): void {
+      clock.clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      done();
+    }
+  });
+}

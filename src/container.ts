@@ -23,6 +23,9 @@ import {
   type ReconcilerOptions,
 } from "./reconciler/reconciler.ts";
 import type { Recorder } from "./recording/recorder.ts";
+import { EngineLoads } from "./routing/engine-loads.ts";
+import { type RoutingSettings, resolveRoutingOptions } from "./routing/options.ts";
+import { RequestRouter } from "./routing/request-router.ts";
 import { SnapshotKeeper } from "./snapshot/keeper.ts";
 import { observeAllSnapshots, type SnapshotObserver } from "./snapshot/observer.ts";
 import { resolveWarmStartOptions, type WarmStartOptions } from "./snapshot/options.ts";
@@ -65,6 +68,8 @@ export interface StoreOptions {
   readonly tokenizer?: TokenizerSettings;
   /** Hears where its tokens are not those that engines report. Default nobody; the metrics count it. */
   readonly onTokenizerDisagrees?: (disagreement: TokenizerDisagreement) => void;
+  /** How `Store.router` chooses. */
+  readonly routing?: RoutingSettings;
   /** Asks engines whether they dropped their caches without a word. Default: they are not asked. */
   readonly reconcile?: ReconcilerOptions;
   /** Hears what that finds, after the metrics. Default nobody. */
@@ -104,6 +109,8 @@ const SNAPSHOT_OBSERVER = token<SnapshotObserver>("snapshot observer");
 const KEEPER = token<SnapshotKeeper | null>("snapshot keeper");
 const TOKENIZER = token<TokenizerPool | null>("tokenizer");
 const RECONCILER = token<Reconciler | null>("reconciler");
+const ENGINE_LOADS = token<EngineLoads | null>("engine loads");
+const ROUTER = token<RequestRouter>("router");
 const STORE = token<Store>("store");
 
 /**
@@ -186,6 +193,7 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
   const pods = podsOf(options.endpoints ?? []);
   for (const { ranks } of pods) for (const rank of ranks) checkSchemes(transport, rank);
   const warm = resolveWarmStartOptions(options.warmStart ?? {});
+  const routing = resolveRoutingOptions(options.routing ?? {});
 
   provide(TRANSPORT, () => options.recorder?.transport(transport) ?? transport);
   provide(CLOCK, () => options.clock ?? systemClock);
@@ -268,6 +276,23 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
     const observer = observeAllReconcilers([parts.resolve(METRICS).reconciler, options.reconcilerObserver ?? {}]);
     return new Reconciler(parts.resolve(MANAGER), options.reconcile, observer, parts.resolve(CLOCK));
   });
+  provide(ENGINE_LOADS, (parts) =>
+    routing.loadIntervalMs === 0 ? null : new EngineLoads(parts.resolve(MANAGER), routing, parts.resolve(CLOCK)),
+  );
+  provide(
+    ROUTER,
+    (parts) =>
+      new RequestRouter({
+        indexer: parts.resolve(INDEXER),
+        directory: parts.resolve(MANAGER),
+        tokenizer: parts.resolve(TOKENIZER),
+        metrics: parts.resolve(METRICS).routing,
+        engineLoads: parts.resolve(ENGINE_LOADS),
+        options: routing,
+        clock: parts.resolve(CLOCK),
+        random: Math.random,
+      }),
+  );
   provide(
     STORE,
     (parts) =>
@@ -289,6 +314,8 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
         keeper: parts.resolve(KEEPER),
         reconciler: parts.resolve(RECONCILER),
         tokenizer: parts.resolve(TOKENIZER),
+        router: parts.resolve(ROUTER),
+        engineLoads: parts.resolve(ENGINE_LOADS),
         isEnabled: options.enabled ?? true,
         onStartFailed: options.onStartFailed ?? (() => {}),
       }),

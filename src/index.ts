@@ -84,6 +84,16 @@ export { RecordingWriter, readRecording } from "./recording/file.ts";
 export type { Recorded, RecordKind } from "./recording/format.ts";
 export { type Played, type PlayOptions, playRecording } from "./recording/play.ts";
 export { type PodChange, Recorder, type RecordSink } from "./recording/recorder.ts";
+export type { ActiveRequest } from "./routing/load.ts";
+export type { CostOptions, RoutingOptions, RoutingSettings } from "./routing/options.ts";
+export {
+  RequestRouter,
+  type RequestRouterParts,
+  type RouteDecision,
+  type RouteRequest,
+  type Scores,
+} from "./routing/request-router.ts";
+export type { RouteCandidate, Selection, StrategyName, StreamFreshness } from "./routing/strategy.ts";
 export type { SnapshotObserver, SnapshotSize } from "./snapshot/observer.ts";
 export type { WarmStartOptions } from "./snapshot/options.ts";
 export { Store } from "./store.ts";

@@ -11,7 +11,6 @@ import { firstIssue } from "./schema-issue.ts";
 export type {
   ConnectionOptions,
   DaemonOptions,
-  RoutingOptions,
   SecurityOptions,
   TransportName,
 } from "./options/daemon-options.ts";

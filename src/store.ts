@@ -5,6 +5,8 @@ import type { PrefixIndexer } from "./indexer/indexer.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Readiness } from "./readiness.ts";
 import type { Reconciler } from "./reconciler/reconciler.ts";
+import type { EngineLoads } from "./routing/engine-loads.ts";
+import type { RequestRouter } from "./routing/request-router.ts";
 import { dumpLines } from "./snapshot/dump.ts";
 import type { SnapshotKeeper } from "./snapshot/keeper.ts";
 import type { KVEventManager } from "./sync/manager.ts";
@@ -29,9 +31,12 @@ export interface StoreParts {
   readonly keeper: SnapshotKeeper | null;
   /** `null`: callers send tokens. */
   readonly tokenizer: Tokenizer | null;
-  /** Whether `initKVEventSync()` does anything. */
-  /** `null`: engines are not asked. */
+  readonly router: RequestRouter;
+  /** `null`: engines are not asked for their load. */
+  readonly engineLoads: EngineLoads | null;
+  /** `null`: engines are not asked whether their caches are there. */
   readonly reconciler: Reconciler | null;
+  /** Whether `initKVEventSync()` does anything. */
   readonly isEnabled: boolean;
   readonly onStartFailed: (error: Error) => void;
 }
@@ -77,6 +82,11 @@ export class Store implements AsyncDisposable {
     return this.#parts.tokenizer;
   }
 
+  /** Finds the pod for a request. */
+  get router(): RequestRouter {
+    return this.#parts.router;
+  }
+
   /** The lines of a dump of this moment: what another daemon, or the next start of this one, can go on from. */
   dump(): AsyncIterable<string> {
     return dumpLines(this.#parts.manager, this.#parts.indexer);
@@ -94,7 +104,7 @@ export class Store implements AsyncDisposable {
    * does nothing. Rejects with KVEventSyncError `closed`, and with the signal's reason.
    */
   async initKVEventSync(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const { manager, readiness, keeper, metrics, isEnabled, reconciler } = this.#parts;
+    const { manager, readiness, keeper, metrics, isEnabled, reconciler, engineLoads } = this.#parts;
     if (this.#startError !== null) return;
     if (!isEnabled) {
       // There is nothing to catch up with: whoever waits for readiness, such as a probe, need not.
@@ -116,6 +126,7 @@ export class Store implements AsyncDisposable {
     readiness.started();
     keeper?.start();
     reconciler?.start();
+    engineLoads?.start();
   }
 
   /** Why `initKVEventSync()` could not start; `null` where nothing is wrong. */
@@ -171,7 +182,7 @@ export class Store implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const { readiness, keeper, manager, tokenizer, metrics, reconciler } = this.#parts;
+    const { readiness, keeper, manager, tokenizer, metrics, reconciler, engineLoads } = this.#parts;
     const { isReady: withLast } = readiness;
     this.#isOpen = false;
     readiness.close();
@@ -179,6 +190,7 @@ export class Store implements AsyncDisposable {
     try {
       await this.#starting?.catch(() => {});
       await reconciler?.[Symbol.asyncDispose]();
+      await engineLoads?.[Symbol.asyncDispose]();
       // It reads what the end of the streams takes out of the index.
       await keeper?.stop({ withLast });
       await manager.stop();

@@ -12,6 +12,7 @@ import {
   type OptionSource,
   resolveOptions,
 } from "../src/options.ts";
+import { DEFAULT_ROUTING } from "../src/routing/options.ts";
 
 const flags = (values: Readonly<Record<string, unknown>>): OptionSource => ({
   values,
@@ -229,11 +230,23 @@ test("weights, the reconciler and routing come from variables", () => {
       KV_RECONCILE: "on",
       KV_ENGINE_HTTP_PORT: "9000",
       AIBRIX_PREFIX_CACHE_STANDARD_DEVIATION_FACTOR: "2",
+      KV_ROUTING_STRATEGY: "cost-aware",
+      KV_SPECULATIVE_TTL: "2s",
+      KV_WAITING_REQUEST_MS: "7.5",
     }),
   ]);
   assert.deepEqual(options.index.tierWeights, { gpu: 1, cpu: 0.5 });
   assert.deepEqual(options.reconcile, { httpPort: 9000 });
-  assert.deepEqual(options.routing, { imbalanceThreshold: 8, deviationFactor: 2 });
+  assert.deepEqual(options.routing, {
+    ...DEFAULT_ROUTING,
+    strategy: "cost-aware",
+    deviationFactor: 2,
+    engineHttpPort: 9000,
+    speculativeTtlMs: 2_000,
+    cost: { ...DEFAULT_ROUTING.cost, waitingMs: 7.5 },
+  });
+  const unknown = environmentSource({ KV_ROUTING_STRATEGY: "best" });
+  assert.throws(() => resolveOptions([unknown]), refuses(/^KV_ROUTING_STRATEGY is "best"/));
   const wrong = environmentSource({ KV_TIER_WEIGHTS: "gpu" });
   assert.throws(() => resolveOptions([wrong]), refuses(/^KV_TIER_WEIGHTS is "gpu": use weights such as/));
 });

@@ -18,7 +18,10 @@ interface Flags {
   readonly replayEndpoint: readonly string[];
   readonly model: readonly string[];
   readonly peer?: readonly string[];
+  readonly httpUrl?: readonly string[];
   readonly snapshotInterval?: string;
+  readonly speculativeTtl?: string;
+  readonly loadInterval?: string;
   readonly dump?: boolean;
   readonly config?: string;
   readonly [option: string]: unknown;
@@ -29,6 +32,8 @@ const FLAGS: Readonly<Record<string, string>> = {
   endpoints: "--endpoint",
   peers: "--peer",
   snapshotIntervalMs: "--snapshot-interval",
+  speculativeTtlMs: "--speculative-ttl",
+  loadIntervalMs: "--load-interval",
 };
 
 const collect = (value: string, previous: readonly string[]): readonly string[] => [...previous, value];
@@ -52,8 +57,14 @@ export function serveCommand(): Command {
     .option("--engine-port <number>", "PUB port of a pod's rank 0 (default: 5557)", numberFlag)
     .option("--engine-replay-port <number>", "its ROUTER port; 0: engines have none (default: 5558)", numberFlag)
     .option("--reconcile", "ask engines over HTTP whether they dropped their caches without a word")
-    .option("--engine-http-port <number>", "of a pod's engine, for --reconcile (default: 8000)", numberFlag)
+    .option("--engine-http-port <number>", "of an engine without --http-url (default: 8000)", numberFlag)
     .option("--tier-weights <weights>", "what a block is worth by where it lies (default: gpu=1,cpu=0.8; others 0.5)")
+    .addOption(
+      list("--http-url <url>", "an engine's HTTP server: the n-th belongs to the n-th --endpoint (repeatable)"),
+    )
+    .option("--routing-strategy <name>", "of /route: prefix-cache, cost-aware, least-request, round-robin or random")
+    .option("--speculative-ttl <duration>", "how long a pod is believed to have what was sent there (default: 5s)")
+    .option("--load-interval <duration>", "ask engines' /metrics for running and waiting requests (default: 0s, not)")
     .option("--ranks <count>", "data-parallel ranks of each endpoint, on the ports that follow", numberFlag)
     .option("--topic <prefix>", "subscribe to topics that begin so (default: all)")
     .option("--block-size <tokens>", "tokens per block where engines do not say", numberFlag)
@@ -81,6 +92,7 @@ export function serveCommand(): Command {
       "--log-level <level>",
       "trace, debug, info, warn, error, fatal or silent (default: info); SIGUSR2 changes to debug and back",
     )
+    .option("--max-index-bytes <bytes>", "memory of the index (default: 1 GiB)", numberFlag)
     .option("--max-contexts <count>", "models × adapters × block sizes in the index", numberFlag)
     .option("--max-prefixes-per-context <count>", "blocks of each of them", numberFlag)
     .option("--max-message-bytes <bytes>", "largest message taken from an engine (default: 64 MiB)", numberFlag)
@@ -102,20 +114,29 @@ export function serveOptions(flags: Flags, environment: OptionSource): DaemonOpt
 }
 
 /** Flags whose text means something else than itself. */
-const READERS: Readonly<Record<string, Reader>> = { snapshotIntervalMs: DURATION, tierWeights: WEIGHTS };
+const READERS: Readonly<Record<string, Reader>> = {
+  snapshotIntervalMs: DURATION,
+  speculativeTtlMs: DURATION,
+  loadIntervalMs: DURATION,
+  tierWeights: WEIGHTS,
+};
 
 /** File, environment and flags, the stronger one later. Throws as `serveOptions` where flags do not pair. */
 export function serveSources(flags: Flags, environment: OptionSource): readonly OptionSource[] {
-  const { endpoint, replayEndpoint, model, peer = [], snapshotInterval, dump, config, ...others } = flags;
+  const { endpoint, replayEndpoint, model, httpUrl = [], peer = [], dump, config, ...more } = flags;
+  const { snapshotInterval, speculativeTtl, loadInterval, ...others } = more;
   const values: Record<string, unknown> = { ...others };
   if (peer.length > 0) values["peers"] = peer;
   if (snapshotInterval !== undefined) values["snapshotIntervalMs"] = snapshotInterval;
+  if (speculativeTtl !== undefined) values["speculativeTtlMs"] = speculativeTtl;
+  if (loadInterval !== undefined) values["loadIntervalMs"] = loadInterval;
   for (const [option, { read }] of Object.entries(READERS)) {
     const text = values[option];
     if (typeof text === "string") values[option] = read(text) ?? text;
   }
   if (dump === false) values["dump"] = false;
-  if (endpoint.length > 0) values["endpoints"] = pairs(endpoint, replayEndpoint, model);
+  if (endpoint.length > 0) values["endpoints"] = pairs(endpoint, replayEndpoint, model, httpUrl);
+  else if (httpUrl.length > 0) throw unpaired("--http-url", httpUrl.length, 0);
   else if (replayEndpoint.length > 0) throw unpaired("--replay-endpoint", replayEndpoint.length, 0);
   if (model.length === 1) values["model"] = model[0];
   else if (model.length > 1 && endpoint.length === 0) throw unpaired("--model", model.length, 0);
@@ -128,7 +149,14 @@ export function serveSources(flags: Flags, environment: OptionSource): readonly 
   return [...files, environment, flagSource];
 }
 
-function pairs(endpoints: readonly string[], replays: readonly string[], models: readonly string[]): object[] {
+function pairs(
+  endpoints: readonly string[],
+  replays: readonly string[],
+  models: readonly string[],
+  httpUrls: readonly string[],
+): object[] {
+  if (httpUrls.length > 0 && httpUrls.length !== endpoints.length)
+    throw unpaired("--http-url", httpUrls.length, endpoints.length);
   if (replays.length > 0 && replays.length !== endpoints.length)
     throw unpaired("--replay-endpoint", replays.length, endpoints.length);
   if (models.length > 1 && models.length !== endpoints.length)
@@ -137,6 +165,7 @@ function pairs(endpoints: readonly string[], replays: readonly string[], models:
     endpoint,
     ...(replays[at] !== undefined && { replayEndpoint: replays[at] }),
     ...(models.length > 1 && { model: models[at] }),
+    ...(httpUrls[at] !== undefined && { httpUrl: httpUrls[at] }),
   }));
 }
 
@@ -170,6 +199,7 @@ async function serve(options: DaemonOptions, recordPath?: string): Promise<void>
     warmStart,
     enabled: options.enabled,
     onStartFailed: (error) => logger.error({ err: error }, "cannot start"),
+    routing: options.routing,
     ...(options.reconcile !== undefined && { reconcile: options.reconcile }),
     reconcilerObserver: reconcilerLog(log),
     ...(tokenizer !== undefined && { tokenizer }),
@@ -185,6 +215,7 @@ async function serve(options: DaemonOptions, recordPath?: string): Promise<void>
     registry: store.registry,
     requests: store.metrics.requests,
     tokenizer: store.tokenizer,
+    router: store.router,
     isReady: () => store.isReady,
     ...(options.dumpEnabled && { dump: () => store.dump() }),
     onError: (error) => log.say("error", "failed requests", "the API", { err: error }, "request failed"),

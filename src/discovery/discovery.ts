@@ -24,6 +24,8 @@ export interface Pod {
   /** Subscription prefix; empty takes all. */
   readonly topic: string;
   readonly ranks: readonly RankEndpoint[];
+  /** Base URL of its HTTP server, such as `http://10.0.0.1:8000`; absent: at the host of its events, on the usual port. */
+  readonly httpUrl?: string;
   /** Identity of this incarnation: another uid under the same key is another pod. */
   readonly uid?: string;
   /** Whether requests may go there now; a pod that is not ready, or ends, keeps its blocks. Default true. */

@@ -42,6 +42,18 @@ export function addressOf(endpoint: string): string {
   return endpoint.replace(/^[a-z][a-z0-9+.-]*:\/\//i, "");
 }
 
+/**
+ * The base URL of an HTTP server, without a slash at its end.
+ *
+ * @throws KVEventSyncError `invalid-endpoint`
+ */
+export function checkHttpUrl(url: string): string {
+  const parsed = URL.canParse(url) && url.length <= MAX_ENDPOINT_CHARACTERS ? new URL(url) : null;
+  const isBase = parsed !== null && /^https?:$/.test(parsed.protocol) && parsed.search === "" && parsed.hash === "";
+  if (!isBase) throw invalid(url, "expected the base URL of an HTTP server, such as http://10.0.0.1:8000");
+  return url.replace(/\/+$/, "");
+}
+
 function invalid(endpoint: string, problem: string): KVEventSyncError {
   const shown = endpoint.length > 200 ? `${endpoint.slice(0, 200)}…` : endpoint;
   return new KVEventSyncError("invalid-endpoint", `endpoint ${JSON.stringify(shown)}: ${problem}`);

@@ -1,6 +1,6 @@
 import { ConfigurationError, KVEventSyncError } from "../errors.ts";
 import type { Discovery, Pod, PodListener, RankEndpoint } from "./discovery.ts";
-import { checkEndpoint } from "./endpoint.ts";
+import { checkEndpoint, checkHttpUrl } from "./endpoint.ts";
 
 /** One rank of one instance, as it registers itself (Dynamo's and Mooncake's `/register`). */
 export interface Registration {
@@ -21,6 +21,8 @@ export interface Registration {
   readonly topic?: string;
   /** Adapter of the whole pod. Default −1: none. */
   readonly loraId?: number;
+  /** Base URL of the engine's HTTP server. Default at the endpoint's host, on the usual port. */
+  readonly httpUrl?: string;
 }
 
 /** Which registration ends; without a rank, all of the instance's. */
@@ -71,7 +73,7 @@ export class RegisteredPods implements Discovery {
    * Adds a rank to its instance's pod, or the pod with it.
    *
    * @throws KVEventSyncError `invalid-endpoint`, `invalid-registration`; `conflict` where the rank is registered already,
-   *   or the instance with another block size, group, topic or adapter, or known from elsewhere; `too-many` above
+   *   or the instance with another block size, group, topic, adapter or HTTP server, or known from elsewhere; `too-many` above
    *   `maxRanks`.
    */
   register(registration: Registration): void {
@@ -146,12 +148,13 @@ function checkInteger(name: string, value: number, lowest: number, highest: numb
 function podOf(registration: Registration, rank: RankEndpoint): Pod {
   const { instanceId, modelName, blockSize, loraId = -1, routingGroup = "default", topic = "" } = registration;
   const known = blockSize === undefined ? {} : { blockSize };
-  return { key: instanceId, modelName, loraId, ...known, routingGroup, topic, ranks: [rank] };
+  const http = registration.httpUrl === undefined ? {} : { httpUrl: checkHttpUrl(registration.httpUrl) };
+  return { key: instanceId, modelName, loraId, ...known, ...http, routingGroup, topic, ranks: [rank] };
 }
 
 function extended(known: Pod, registration: Registration, rank: RankEndpoint): Pod {
   const wanted = podOf(registration, rank);
-  for (const name of ["blockSize", "routingGroup", "topic", "loraId"] as const) {
+  for (const name of ["blockSize", "routingGroup", "topic", "loraId", "httpUrl"] as const) {
     if (known[name] === wanted[name]) continue;
     throw conflict(known, `is registered with ${name} ${known[name]}, not ${wanted[name]}; unregister it first`);
   }

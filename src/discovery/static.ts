@@ -1,6 +1,6 @@
 import { ConfigurationError, KVEventSyncError } from "../errors.ts";
 import type { Discovery, Pod, PodListener } from "./discovery.ts";
-import { addressOf, checkEndpoint, withPortOffset } from "./endpoint.ts";
+import { addressOf, checkEndpoint, checkHttpUrl, withPortOffset } from "./endpoint.ts";
 
 /** An engine as options name it. */
 export interface StaticEndpoint {
@@ -21,6 +21,8 @@ export interface StaticEndpoint {
   readonly topic?: string;
   /** Default `default`. */
   readonly routingGroup?: string;
+  /** Base URL of the engine's HTTP server, for who sends requests there. Default at the endpoint's host, on the usual port. */
+  readonly httpUrl?: string;
 }
 
 const MAX_RANKS = 1_024;
@@ -80,6 +82,7 @@ function podOf(given: StaticEndpoint): Pod {
     routingGroup: given.routingGroup ?? "default",
     topic: given.topic ?? "",
     ranks: ends,
+    ...(given.httpUrl !== undefined && { httpUrl: checkHttpUrl(given.httpUrl) }),
   };
 }
 

@@ -3,6 +3,8 @@ import { z } from "zod";
 import type { KubernetesOptions } from "../discovery/kubernetes.ts";
 import type { StaticEndpoint } from "../discovery/static.ts";
 import { ConfigurationError } from "../errors.ts";
+import { DEFAULT_ROUTING, type RoutingOptions, resolveRoutingOptions } from "../routing/options.ts";
+import { STRATEGY_NAMES } from "../routing/strategy.ts";
 import { resolveWarmStartOptions, type WarmStartOptions } from "../snapshot/options.ts";
 import { decideSync } from "./aibrix.ts";
 import type { DaemonOptions, SecurityOptions } from "./daemon-options.ts";
@@ -21,6 +23,7 @@ const endpointSchema = z.strictObject({
   loraId: count(-1).optional(),
   topic: z.string().max(1_024).optional(),
   routingGroup: text.optional(),
+  httpUrl: text.optional(),
 });
 
 const schema = z.strictObject({
@@ -42,8 +45,14 @@ const schema = z.strictObject({
   tierWeights: z.record(text, z.number().min(0).max(1)).optional(),
   kvEventSyncEnabled: z.boolean().optional(),
   useRemoteTokenizer: z.boolean().optional(),
+  routingStrategy: z.enum(STRATEGY_NAMES).optional(),
   imbalanceThreshold: count(0).optional(),
   deviationFactor: z.number().min(0).optional(),
+  prefillMsPerToken: z.number().min(0).optional(),
+  runningRequestMs: z.number().min(0).optional(),
+  waitingRequestMs: z.number().min(0).optional(),
+  speculativeTtlMs: count(0).optional(),
+  loadIntervalMs: count(0).optional(),
   model: text.optional(),
   topic: z.string().max(1_024).optional(),
   ranks: count(1).optional(),
@@ -54,6 +63,7 @@ const schema = z.strictObject({
   plainUsername: text.optional(),
   plainPassword: text.optional(),
   plainPasswordFile: text.optional(),
+  maxIndexBytes: count(1).optional(),
   maxContexts: count(1).optional(),
   maxPrefixesPerContext: count(1).optional(),
   maxOrphansPerSource: count(1).optional(),
@@ -94,10 +104,17 @@ const DEFAULTS = {
   reconcileIntervalMs: 10_000,
   engineHttpPort: 8000,
   tierWeights: { gpu: 1, cpu: 0.8 },
-  imbalanceThreshold: 8,
-  deviationFactor: 1,
+  routingStrategy: DEFAULT_ROUTING.strategy,
+  imbalanceThreshold: DEFAULT_ROUTING.imbalanceThreshold,
+  deviationFactor: DEFAULT_ROUTING.deviationFactor,
+  prefillMsPerToken: DEFAULT_ROUTING.cost.prefillMsPerToken,
+  runningRequestMs: DEFAULT_ROUTING.cost.runningMs,
+  waitingRequestMs: DEFAULT_ROUTING.cost.waitingMs,
+  speculativeTtlMs: DEFAULT_ROUTING.speculativeTtlMs,
+  loadIntervalMs: DEFAULT_ROUTING.loadIntervalMs,
+  maxIndexBytes: 2 ** 30,
   maxContexts: 1_000,
-  maxPrefixesPerContext: 1_000_000,
+  maxPrefixesPerContext: 50_000_000,
   maxOrphansPerSource: 100_000,
   entryTtlMs: 0,
   replayTimeoutMs: 5_000,
@@ -152,11 +169,15 @@ export function buildOptions(merged: Readonly<Record<string, unknown>>, found: r
     ...(security !== undefined && { security }),
     ...(findsPods && { kubernetes: kubernetesOf(values) }),
     ...(values.reconcile === true && { reconcile: withoutUndefined({ intervalMs, httpPort }) }),
-    routing: {
-      imbalanceThreshold: values.imbalanceThreshold ?? DEFAULTS.imbalanceThreshold,
-      deviationFactor: values.deviationFactor ?? DEFAULTS.deviationFactor,
-    },
-    index: withoutUndefined({ maxContexts, maxPrefixesPerContext, maxOrphansPerSource, entryTtlMs, tierWeights }),
+    routing: routingOf(values),
+    index: withoutUndefined({
+      maxBytes: values.maxIndexBytes,
+      maxContexts,
+      maxPrefixesPerContext,
+      maxOrphansPerSource,
+      entryTtlMs,
+      tierWeights,
+    }),
     streams: withoutUndefined({
       replayTimeoutMs,
       replayIdleMs,
@@ -171,6 +192,24 @@ export function buildOptions(merged: Readonly<Record<string, unknown>>, found: r
     ...(tokenizer !== undefined && { tokenizer }),
     dumpEnabled: values.dump ?? DEFAULTS.dump,
   };
+}
+
+function routingOf(values: Values): RoutingOptions {
+  const { routingStrategy: strategy, imbalanceThreshold, deviationFactor, speculativeTtlMs, loadIntervalMs } = values;
+  const { engineHttpPort, blockSize } = values;
+  const { prefillMsPerToken, runningRequestMs: runningMs, waitingRequestMs: waitingMs } = values;
+  return resolveRoutingOptions({
+    ...withoutUndefined({
+      strategy,
+      imbalanceThreshold,
+      deviationFactor,
+      speculativeTtlMs,
+      loadIntervalMs,
+      engineHttpPort,
+      blockSize,
+    }),
+    cost: withoutUndefined({ prefillMsPerToken, runningMs, waitingMs }),
+  });
 }
 
 function kubernetesOf(values: Values): KubernetesOptions {

@@ -2,6 +2,7 @@ import type { KubernetesOptions } from "../discovery/kubernetes.ts";
 import type { StaticEndpoint } from "../discovery/static.ts";
 import type { SyncPrefixHashTableOptions } from "../indexer/table-options.ts";
 import type { ReconcilerOptions } from "../reconciler/reconciler.ts";
+import type { RoutingOptions } from "../routing/options.ts";
 import type { WarmStartOptions } from "../snapshot/options.ts";
 import type { StreamOptions } from "../sync/options.ts";
 import type { TokenizerSettings } from "../tokenizer/settings.ts";
@@ -24,14 +25,6 @@ export interface ConnectionOptions {
   readonly reconnectMaxMs?: number;
 }
 
-/** When the load of pods counts more than the prefix. */
-export interface RoutingOptions {
-  /** Running requests between the most and the least loaded pod above which only the least loaded are candidates. */
-  readonly imbalanceThreshold: number;
-  /** A pod is too loaded above mean + factor × standard deviation. */
-  readonly deviationFactor: number;
-}
-
 /** What the daemon runs with: everything is set and checked. */
 export interface DaemonOptions {
   /** Whether engines are followed; else the HTTP API answers alone, of an empty index. */
@@ -40,7 +33,7 @@ export interface DaemonOptions {
   readonly warnings: readonly string[];
   /** Asks engines whether they dropped their caches without a word; absent: they are not asked. */
   readonly reconcile?: ReconcilerOptions;
-  /** When the load of pods counts more than the prefix; for who routes, not for `/query`. AIBrix's names and defaults. */
+  /** How requests are routed; not for `/query`. */
   readonly routing: RoutingOptions;
   readonly transport: TransportName;
   /** Address and port of the HTTP API. */

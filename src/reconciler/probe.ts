@@ -15,8 +15,8 @@ export function engineUrlOf({ ranks }: Pod, httpPort: number): string | null {
  * it does not answer in time, or with too much.
  */
 export async function probeEngine(url: string, timeoutMs: number, signal: AbortSignal): Promise<EngineState> {
-  const metrics = await get(`${url}/metrics`, timeoutMs, signal);
-  const sleeping = await get(`${url}/is_sleeping`, timeoutMs, signal);
+  const metrics = await fetchText(`${url}/metrics`, timeoutMs, signal);
+  const sleeping = await fetchText(`${url}/is_sleeping`, timeoutMs, signal);
   if (metrics === null && sleeping === null) {
     throw new Error(`${url} has neither /metrics nor /is_sleeping: is this the engine's HTTP port?`);
   }
@@ -26,8 +26,8 @@ export async function probeEngine(url: string, timeoutMs: number, signal: AbortS
   };
 }
 
-/** `null` for an answer other than 200. */
-async function get(url: string, timeoutMs: number, signal: AbortSignal): Promise<string | null> {
+/** The body of an answer of an engine; `null` for one other than 200. Rejects as `probeEngine`. */
+export async function fetchText(url: string, timeoutMs: number, signal: AbortSignal): Promise<string | null> {
   const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) });
   if (response.status !== 200 || response.body === null) {
     await response.body?.cancel();

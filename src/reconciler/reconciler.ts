@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, pause, systemClock } from "../clock.ts";
 import type { Pod } from "../discovery/discovery.ts";
 import { ConfigurationError } from "../errors.ts";
 import type { PodInfo } from "../sync/status.ts";
@@ -85,7 +85,7 @@ export class Reconciler implements AsyncDisposable {
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       await this.#round();
-      await this.#pause();
+      await pause(this.#options.intervalMs, this.#clock, this.#stop.signal);
     }
   }
 
@@ -123,21 +123,6 @@ export class Reconciler implements AsyncDisposable {
       this.#observer.onProbeFailed?.(pod.key, error instanceof Error ? error : new Error(String(error)));
       return before;
     }
-  }
-
-  #pause(): Promise<void> {
-    const { signal } = this.#stop;
-    return new Promise((done) => {
-      if (signal.aborted) return done();
-      const timer = this.#clock.setTimeout(end, this.#options.intervalMs);
-      signal.addEventListener("abort", end, { once: true });
-      const clock = this.#clock;
-      function end(): void {
-        clock.clearTimeout(timer);
-        signal.removeEventListener("abort", end);
-        done();
-      }
-    });
   }
 }
 

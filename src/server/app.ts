@@ -8,14 +8,16 @@ import { KVEventSyncError } from "../errors.ts";
 import type { PrefixIndexer } from "../indexer/indexer.ts";
 import { exposition } from "../metrics/exposition.ts";
 import type { RequestMetrics } from "../metrics.ts";
+import type { RequestRouter } from "../routing/request-router.ts";
 import type { PodDirectory } from "../sync/status.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { readRegistration, readUnregistration } from "./bodies.ts";
+import { readRegistration, readRoute, readUnregistration } from "./bodies.ts";
 import { Dumps } from "./dump.ts";
 import { HttpError } from "./http-error.ts";
 import { describeApi } from "./openapi.ts";
 import { readAnyQuery } from "./prompt.ts";
 import { answerQuery } from "./query.ts";
+import { answerRoute, answerScore } from "./route.ts";
 import { workerOf } from "./workers.ts";
 
 /** Whom pods register with; `RegisteredPods` is one. */
@@ -35,6 +37,8 @@ export interface ServerParts {
   readonly requests?: RequestMetrics;
   /** Makes tokens of prompts. Default none: a query without tokens is answered by 503. */
   readonly tokenizer?: Tokenizer | null;
+  /** Default none: `/route` and `/score` answer 503. */
+  readonly router?: RequestRouter;
   readonly isReady: () => boolean;
   /** The lines of a dump; whoever has them knows the seed of the hashes. Default none: `/dump` answers 503. */
   readonly dump?: () => AsyncIterable<string>;
@@ -48,6 +52,8 @@ const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** Which methods a path takes, for those that come with another. */
 const METHODS: Readonly<Record<string, string>> = {
   "/query": "POST",
+  "/route": "POST",
+  "/score": "POST",
   "/register": "POST",
   "/unregister": "POST",
   "/workers": "GET, HEAD",
@@ -78,6 +84,19 @@ export function createApp(parts: ServerParts): OpenAPIHono {
     const answer = answerQuery(query, indexer, directory);
     return c.json(tokenized === null ? answer : { ...answer, tokenized });
   });
+  for (const [path, answer] of [
+    ["/route", answerRoute],
+    ["/score", answerScore],
+  ] as const) {
+    app.post(path, limit, async (c) => {
+      const { router, tokenizer = null } = parts;
+      if (router === undefined) throw new HttpError(503, "routing is off here");
+      const body = await bodyOf(c);
+      const { query, tokenized } = await readAnyQuery(body, tokenizer, c.req.raw.signal);
+      const told = answer(router, readRoute(body, query), query.tokens);
+      return c.json(tokenized === null ? told : { ...told, tokenized });
+    });
+  }
   app.post("/register", limit, async (c) => {
     registryOf(parts).register(readRegistration(await bodyOf(c)));
     return c.json({ status: "ok" }, 201);

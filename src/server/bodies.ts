@@ -1,5 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { Registration, Unregistration } from "../discovery/registered.ts";
+import type { RouteRequest } from "../routing/request-router.ts";
+import { STRATEGY_NAMES } from "../routing/strategy.ts";
 import { firstIssue } from "../schema-issue.ts";
 import { HttpError } from "./http-error.ts";
 
@@ -80,6 +82,24 @@ function longArray<Item>(item: z.ZodType<Item>, isGood: (value: unknown) => bool
   });
 }
 
+const MAX_PODS = 10_000;
+const requests = z.number().min(0).max(Number.MAX_SAFE_INTEGER).nullish();
+
+/** What `/route` and `/score` take beside what `/query` takes. */
+const routeFields = {
+  pods: z
+    .array(z.string())
+    .max(MAX_PODS)
+    .nullish()
+    .openapi({ description: "Only these; default all that can take requests." }),
+  strategy: z.enum(STRATEGY_NAMES).nullish().openapi({ description: "Default: the daemon's." }),
+  loads: z
+    .record(z.string(), z.object({ running: requests, waiting: requests }))
+    .nullish()
+    .openapi({ description: "Requests by pod, where the caller knows better than the daemon." }),
+};
+const route = z.object(routeFields);
+
 const register = z
   .object({
     instance_id: instanceId,
@@ -94,6 +114,10 @@ const register = z
     replay_endpoint: z.string().max(1_024).nullish().openapi({ description: "The engine's ROUTER socket." }),
     topic: z.string().max(MAX_NAME_CHARACTERS).nullish(),
     lora_id: z.number().int().min(-1).nullish(),
+    http_url: z.string().max(1_024).nullish().openapi({
+      description: "The engine's HTTP server, for who sends requests there.",
+      example: "http://10.0.0.1:8000",
+    }),
     additional_salt: unsupported.optional(),
     tenant_id: unsupported.optional(),
   })
@@ -104,8 +128,9 @@ const unregister = z
   .openapi("UnregisterRequest");
 
 /** For the OpenAPI document. */
-export const bodySchemas: Readonly<Record<"query" | "register" | "unregister", z.ZodType>> = {
+export const bodySchemas: Readonly<Record<"query" | "route" | "register" | "unregister", z.ZodType>> = {
   query: documentedQuery,
+  route: documentedQuery.extend(routeFields).openapi("RouteRequest"),
   register,
   unregister,
 };
@@ -134,6 +159,31 @@ export function readQuery(body: unknown): QueryRequest {
   };
 }
 
+/** What is asked of a router about the prompt of this question. Throws HttpError 400. */
+export function readRoute(body: unknown, query: QueryRequest): RouteRequest {
+  const { pods, strategy, loads } = checked(route, body);
+  const { tokens, model, routingGroup, lora, cacheSalt, extraKeys } = query;
+  return {
+    model,
+    prompt: tokens,
+    routingGroup,
+    lora,
+    identity: { ...(cacheSalt !== null && { cacheSalt }), ...(extraKeys !== null && { extraKeys }) },
+    ...(pods != null && { pods }),
+    ...(strategy != null && { strategy }),
+    ...(loads != null && { loads: withoutNulls(loads) }),
+  };
+}
+
+function withoutNulls(loads: NonNullable<z.output<typeof route>["loads"]>): NonNullable<RouteRequest["loads"]> {
+  return Object.fromEntries(
+    Object.entries(loads).map(([pod, { running, waiting }]) => [
+      pod,
+      { ...(running != null && { running }), ...(waiting != null && { waiting }) },
+    ]),
+  );
+}
+
 /** One rank of an instance. Throws HttpError 400. */
 export function readRegistration(body: unknown): Registration {
   const read = checked(register, body);
@@ -147,6 +197,7 @@ export function readRegistration(body: unknown): Registration {
     ...(read.dp_rank != null && { dpRank: read.dp_rank }),
     ...(read.topic != null && { topic: read.topic }),
     ...(read.lora_id != null && { loraId: read.lora_id }),
+    ...(read.http_url != null && { httpUrl: read.http_url }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { STRATEGY_NAMES } from "../routing/strategy.ts";
 import { bodySchemas } from "./bodies.ts";
 
 const { version } = createRequire(import.meta.url)("kv-event-sync/package.json") as { readonly version: string };
@@ -34,6 +35,41 @@ const queryResponse = z
       .openapi({ description: "Which tokenizer served, where the query had a prompt or messages." }),
   })
   .openapi("QueryResponse");
+
+const requests = z.number().min(0);
+const candidate = z
+  .object({
+    pod: z.string(),
+    address: z.string().nullable().openapi({ description: "Base URL of its HTTP server, where it is known." }),
+    matched_tokens: tokens,
+    match_percent: z.number().int().openapi({ description: "Of the prompt's full blocks, rounded down." }),
+    weighted_tokens: z.number().min(0).openapi({ description: "Each weighed by the best tier that has it." }),
+    running_requests: requests,
+    waiting_requests: requests,
+    pending_tokens: tokens,
+    expected_ttft_ms: z.number().min(0),
+    streams: z.record(
+      z.string(),
+      z.object({ status: streamStatus, last_sequence: z.number().int().nullable(), idle_ms: z.number().nullable() }),
+    ),
+  })
+  .openapi("Candidate");
+const scoreFields = {
+  prompt_tokens: tokens,
+  candidates: z.array(candidate).openapi({ description: "The most of the prompt first, then the lowest cost." }),
+  tokenized: z.object({ by: z.string(), tokens }).optional(),
+};
+const scoreResponse = z.object(scoreFields).openapi("ScoreResponse");
+const routeResponse = z
+  .object({
+    pod: z.string(),
+    address: z.string().nullable(),
+    strategy: z.enum(STRATEGY_NAMES),
+    selection: z.string().openapi({ description: "How it was found, such as prefix_match." }),
+    reason: z.string(),
+    ...scoreFields,
+  })
+  .openapi("RouteResponse");
 
 const listener = z.object({
   endpoint: z.string(),
@@ -107,6 +143,14 @@ function routes(): Parameters<OpenAPIHono["openAPIRegistry"]["registerPath"]>[0]
     post("/query", "Which instances hold how much of a prompt.", bodySchemas.query, {
       200: json(queryResponse, "The instances that hold any of it."),
       ...refused(404),
+    }),
+    post("/route", "Where a request should go, and why.", bodySchemas.route, {
+      200: json(routeResponse, "The pod, and all that could have been chosen."),
+      ...refused(404, 503),
+    }),
+    post("/score", "All pods that a request could go to.", bodySchemas.route, {
+      200: json(scoreResponse, "What speaks for each."),
+      ...refused(404, 503),
     }),
     post("/register", "Adds a rank of an instance.", bodySchemas.register, {
       201: json(status, "Its stream is being opened."),

@@ -65,7 +65,19 @@ test("the API describes itself, every path and every body of it", async () => {
   await using bench = await serverBench();
   const { body } = await bench.send("/openapi.json", {});
   assert.equal(body.openapi, "3.1.0");
-  const paths = ["/query", "/register", "/unregister", "/workers", "/dump", "/metrics", "/livez", "/readyz", "/health"];
+  const paths = [
+    "/query",
+    "/route",
+    "/score",
+    "/register",
+    "/unregister",
+    "/workers",
+    "/dump",
+    "/metrics",
+    "/livez",
+    "/readyz",
+    "/health",
+  ];
   assert.deepEqual(Object.keys(body.paths).sort(), [...paths].sort());
   for (const operation of Object.values<Record<string, { readonly responses: object }>>(body.paths)) {
     for (const { responses } of Object.values(operation)) assert.ok(Object.keys(responses).length > 0);
