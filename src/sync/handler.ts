@@ -1,6 +1,6 @@
 import { DecodeError } from "../errors.ts";
-import { decodeEventBatch } from "../events/decode.ts";
-import type { KVEvent } from "../events/event.ts";
+import { decodePackedBatch } from "../events/decode-packed.ts";
+import { PackedBatch, PackedType } from "../events/packed-batch.ts";
 import type { BlockSource, PrefixIndexer } from "../indexer/indexer.ts";
 
 /** Whose events a handler handles. */
@@ -28,6 +28,12 @@ export interface HandledBatch {
 
 const NO_EVENTS: Readonly<Record<string, number>> = {};
 
+/** Names of `PackedType`, by its values. */
+const TYPE_NAMES = ["BlockStored", "BlockRemoved", "AllBlocksCleared"] as const;
+
+/** Nothing of a batch is kept, so that one is enough for all streams. */
+const batch = new PackedBatch();
+
 /** Ranks that one endpoint may speak for: more than any engine has. */
 const MAX_RANKS = 1_024;
 
@@ -35,15 +41,11 @@ const MAX_RANKS = 1_024;
 export class KVEventHandler {
   readonly #indexer: PrefixIndexer;
   readonly #subject: HandlerSubject;
-  readonly #onPromptStart: (tokens: Uint32Array) => void;
+  readonly #onPromptStart: ((tokens: Uint32Array) => void) | undefined;
   readonly #sources = new Map<number, BlockSource>();
 
-  /** `onPromptStart` hears of the tokens of blocks that begin a prompt. */
-  constructor(
-    indexer: PrefixIndexer,
-    subject: HandlerSubject,
-    onPromptStart: (tokens: Uint32Array) => void = () => {},
-  ) {
+  /** `onPromptStart` hears of the tokens of blocks that begin a prompt; they are not to be kept. */
+  constructor(indexer: PrefixIndexer, subject: HandlerSubject, onPromptStart?: (tokens: Uint32Array) => void) {
     this.#indexer = indexer;
     this.#subject = subject;
     this.#onPromptStart = onPromptStart;
@@ -51,21 +53,21 @@ export class KVEventHandler {
 
   /** Applies the events that can be read, in order. */
   handle(payload: Uint8Array): HandledBatch {
-    let decoded: ReturnType<typeof decodeEventBatch>;
     try {
-      decoded = decodeEventBatch(payload);
+      decodePackedBatch(payload, batch);
     } catch (error) {
       if (error instanceof DecodeError) return unreadable(error);
       throw error;
     }
-    const { batch, errors } = decoded;
+    const { ts: publishedAtSeconds, eventCount, errors } = batch;
     const source = this.#sourceOf(batch.dataParallelRank);
     const events: Record<string, number> = {};
-    for (const event of batch.events) {
-      this.#fold(source, event);
-      events[event.type] = (events[event.type] ?? 0) + 1;
+    for (let index = 0; index < eventCount; index++) {
+      this.#fold(source, index);
+      const name = TYPE_NAMES[batch.events[index]!.type]!;
+      events[name] = (events[name] ?? 0) + 1;
     }
-    return { publishedAtSeconds: batch.ts, events, eventCount: batch.events.length, errors };
+    return { publishedAtSeconds, events, eventCount, errors };
   }
 
   /** Forgets all that this stream has told. */
@@ -94,12 +96,11 @@ export class KVEventHandler {
     return this.#sources.has(rank);
   }
 
-  #fold(source: BlockSource, event: KVEvent): void {
-    if (event.type === "BlockStored") {
-      this.#indexer.processBlockStored(source, event);
-      if (event.parentBlockHash === null && event.tokenIds.length > 0) this.#onPromptStart(event.tokenIds);
-    } else if (event.type === "BlockRemoved") this.#indexer.processBlockRemoved(source, event);
-    else this.#indexer.processAllBlocksCleared(source);
+  #fold(source: BlockSource, index: number): void {
+    this.#indexer.processEvent(source, batch, index);
+    const { type, hasParent, tokenStart, tokenCount } = batch.events[index]!;
+    if (type !== PackedType.stored || hasParent || tokenCount === 0) return;
+    this.#onPromptStart?.(batch.tokens.subarray(tokenStart, tokenStart + tokenCount));
   }
 
   #sourceOf(batchRank: number | null): BlockSource {

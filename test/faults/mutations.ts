@@ -99,15 +99,15 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "AllBlocksCleared is ignored",
-    file: HANDLER,
-    from: "else this.#indexer.processAllBlocksCleared(source);",
+    file: TABLE,
+    from: "else this.processAllBlocksCleared(source);",
     to: "",
   },
   {
     name: "BlockRemoved is ignored",
-    file: HANDLER,
-    from: 'else if (event.type === "BlockRemoved") this.#indexer.processBlockRemoved(source, event);',
-    to: 'else if (event.type === "BlockRemoved") return;',
+    file: TABLE,
+    from: "else if (event.type === PackedType.removed) this.#remove(source, batch, event);",
+    to: "else if (event.type === PackedType.removed) return;",
   },
   {
     name: "a pod that moves keeps its stream",

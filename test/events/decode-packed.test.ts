@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { encode } from "@msgpack/msgpack";
+import fc from "fast-check";
+import { DecodeError } from "../../src/errors.ts";
+import { decodeEventBatch } from "../../src/events/decode.ts";
+import { decodePackedBatch } from "../../src/events/decode-packed.ts";
+import { encodeEventBatch } from "../../src/events/encode.ts";
+import type { EventBatch } from "../../src/events/event.ts";
+import { FastDecoder } from "../../src/events/fast-decoder.ts";
+import { PackedBatch, unpackEvent } from "../../src/events/packed-batch.ts";
+import { eventBatch } from "./arbitraries.ts";
+import { GOLDEN_ARRAY, loadFixtures } from "./fixtures.ts";
+
+/** What a decoder says of the bytes, as a text. */
+function said(decode: () => { readonly batch: EventBatch; readonly errors: readonly DecodeError[] }): string {
+  const text = (value: unknown): string =>
+    JSON.stringify(value, (_, each) => {
+      if (typeof each === "bigint") return `${each}n`;
+      if (each instanceof Uint8Array || each instanceof Uint32Array) return [...each];
+      return Object.is(each, -0) ? "-0" : typeof each === "number" && !Number.isFinite(each) ? String(each) : each;
+    });
+  try {
+    const { batch, errors } = decode();
+    return `${text(batch)} ${errors.map(({ code, message }) => `${code} ${message}`).join("; ")}`;
+  } catch (error) {
+    assert.ok(error instanceof DecodeError, String(error));
+    return `${error.code} ${error.message}`;
+  }
+}
+
+const reused = new PackedBatch();
+
+function packed(payload: Uint8Array): string {
+  return said(() => {
+    decodePackedBatch(payload, reused);
+    const events = Array.from({ length: reused.eventCount }, (_, i) => unpackEvent(reused, i));
+    return { batch: { ts: reused.ts, events, dataParallelRank: reused.dataParallelRank }, errors: reused.errors };
+  });
+}
+
+function checkSame(payload: Uint8Array): void {
+  assert.equal(
+    packed(payload),
+    said(() => decodeEventBatch(payload)),
+  );
+}
+
+/** The bytes in the midst of others, as they come from a socket. */
+function inTheMidst(payload: Uint8Array, before: Uint8Array, after: Uint8Array): Uint8Array {
+  const all = Buffer.concat([before, payload, after]);
+  const copy = new Uint8Array(all.length);
+  copy.set(all);
+  return copy.subarray(before.length, before.length + payload.length);
+}
+
+/** Batches as engines send them, and bytes that look like them. */
+const encoded = fc
+  .record({
+    batch: eventBatch,
+    encoding: fc.constantFrom("array" as const, "map" as const),
+    mapBatch: fc.boolean(),
+    hashForm: fc.constantFrom("int" as const, "signed" as const, "bytes8" as const, "bytes32" as const),
+    storedEntries: fc.constantFrom(6 as const, 7 as const, 8 as const, 9 as const, 10 as const, 12 as const),
+  })
+  .map(({ batch, ...options }) => encodeEventBatch(batch, options));
+
+const noise = fc.uint8Array({ maxLength: 12 });
+
+describe("decodePackedBatch", () => {
+  it("agrees with decodeEventBatch on whatever an engine encodes, wherever it stands in memory", () => {
+    fc.assert(
+      fc.property(encoded, noise, noise, (payload, before, after) => checkSame(inTheMidst(payload, before, after))),
+      { numRuns: 400 },
+    );
+  });
+
+  it("agrees with it on every prefix of that, and with any bytes changed", () => {
+    const change = fc.record({ at: fc.nat(), to: fc.nat({ max: 255 }) });
+    fc.assert(
+      fc.property(encoded, fc.array(change, { maxLength: 3 }), fc.nat(), noise, (payload, changes, cut, after) => {
+        const bytes = Uint8Array.from(payload);
+        for (const { at, to } of changes) bytes[at % bytes.length] = to;
+        checkSame(inTheMidst(bytes, new Uint8Array(), after));
+        checkSame(inTheMidst(bytes.subarray(0, cut % bytes.length), new Uint8Array(), after));
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  it("agrees with it on any value of MessagePack, and on any bytes", () => {
+    fc.assert(
+      fc.property(fc.anything({ maxDepth: 3, withBigInt: false, withDate: false }), (value) => {
+        try {
+          checkSame(encode(value));
+        } catch (error) {
+          if (!(error instanceof Error) || !/Unrecognized|Too deep/.test(error.message)) throw error;
+        }
+      }),
+      { numRuns: 300 },
+    );
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), checkSame), { numRuns: 500 });
+  });
+
+  it("agrees with it on what real encoders made", () => {
+    for (const { payload } of loadFixtures()) checkSame(payload);
+    checkSame(GOLDEN_ARRAY);
+  });
+
+  it("agrees with it on shapes at the edge of what is read fast", () => {
+    const stored = (more: object = {}): object => ({
+      type: "BlockStored",
+      block_hashes: [2 ** 32 - 1, 2 ** 40],
+      parent_block_hash: null,
+      token_ids: [0, 127, 128, 255, 256, 65_535, 65_536, 2 ** 32 - 1],
+      block_size: 4,
+      ...more,
+    });
+    const values: unknown[] = [
+      [1.5, [stored()]],
+      [1.5, [stored({ extra_keys: [null, null] })], 3],
+      [1.5, [stored({ extra_keys: [null] })]],
+      [1.5, [stored({ extra_keys: [] })]],
+      [1.5, [stored({ extra_keys: [["salt"], null] })]],
+      [1.5, [stored({ token_ids: [] })]],
+      [1.5, [stored({ token_ids: [], block_size: 0 })]],
+      [1.5, [stored({ block_size: 0 })]],
+      [1.5, [stored({ block_size: 2 ** 20 + 1, token_ids: [] })]],
+      [1.5, [stored({ token_ids: [-1, 1, 1, 1, 1, 1, 1, 1] })]],
+      [1.5, [stored({ lora_id: -1 })]],
+      [1.5, [stored({ lora_name: "ä" })]],
+      [1.5, [stored({ medium: "x".repeat(65) })]],
+      [1.5, [{ block_hashes: [1], type: "BlockRemoved" }]],
+      [1.5, [{ type: "BlockRemoved", block_hashes: [new Uint8Array(32).fill(7), new Uint8Array(8).fill(9)] }]],
+      [1.5, [{ type: "BlockRemoved", block_hashes: [new Uint8Array(9)] }]],
+      [1.5, [["AllBlocksCleared"], ["AllBlocksCleared", 1], { type: "AllBlocksCleared" }]],
+      [1.5, [["BlockStored", [1], null, [1], 1, null, null, null, null, 0, "full_attention", 9]]],
+      [1.5, [["BlockStored", [1], null, [1], 1, null, null, [["x"]]]]],
+      [1, [stored()]],
+      { ts: 1.5, events: [stored()], data_parallel_rank: 2 },
+      { events: [stored()], ts: 1.5 },
+      { ts: 1.5 },
+      { ts: 1.5, events: [], more: 1 },
+    ];
+    for (const value of values) checkSame(encode(value));
+  });
+
+  it("reads what engines send nearly always by itself", () => {
+    const batch = new PackedBatch();
+    const fast = new FastDecoder();
+    for (const encoding of ["array", "map"] as const) {
+      for (const hashForm of ["int", "signed", "bytes8", "bytes32"] as const) {
+        const events: EventBatch["events"] = [
+          {
+            type: "BlockStored",
+            blockHashes: [1n, 2n ** 63n + 5n],
+            parentBlockHash: 3n,
+            tokenIds: Uint32Array.of(1, 200, 70_000, 2 ** 31),
+            blockSize: 2,
+            loraId: 4,
+            loraName: "sql",
+            medium: "GPU",
+            extraKeys: null,
+            groupIdx: 0,
+            kvCacheSpecKind: "full_attention",
+            kvCacheSpecSlidingWindow: 128,
+            cacheSalt: null,
+          },
+          { type: "BlockRemoved", blockHashes: [2n ** 63n], medium: "CPU", groupIdx: null },
+          { type: "AllBlocksCleared" },
+        ];
+        const payload = encodeEventBatch({ ts: 1.25, events, dataParallelRank: 1 }, { encoding, hashForm });
+        batch.clear();
+        assert.equal(fast.decode(payload, batch), true, `${encoding} ${hashForm}`);
+        assert.deepEqual(
+          Array.from({ length: batch.eventCount }, (_, i) => unpackEvent(batch, i)),
+          events,
+        );
+      }
+    }
+    batch.clear();
+    assert.equal(fast.decode(GOLDEN_ARRAY, batch), true);
+  });
+
+  it("gives back the room that an outlier took", () => {
+    const batch = new PackedBatch();
+    const tokenIds = new Uint32Array(200_000);
+    const event = { type: "BlockStored", block_hashes: [1], token_ids: [...tokenIds], block_size: 200_000 };
+    decodePackedBatch(encode([1.5, [event]]), batch);
+    assert.ok(batch.tokens.length >= 200_000);
+    decodePackedBatch(encode([1.5, []]), batch);
+    assert.ok(batch.tokens.length <= 65_536);
+  });
+});
