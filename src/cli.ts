@@ -6,6 +6,7 @@ import { fail } from "./cli/fail.ts";
 /** In the order of the help. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./cli/serve.ts")).serveCommand(),
+  gateway: async () => (await import("./cli/gateway.ts")).gatewayCommand(),
   config: async () => (await import("./cli/config.ts")).configCommand(),
   doctor: async () => (await import("./cli/doctor.ts")).doctorCommand(),
   query: async () => (await import("./cli/query.ts")).queryCommand(),

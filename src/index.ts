@@ -62,6 +62,8 @@ export {
   tierOf,
 } from "./events/event.ts";
 export { bytesToTokenIds, tokenIdsToBytes } from "./events/token-ids.ts";
+export { Gateway, type GatewayParts, type Routed } from "./gateway/gateway.ts";
+export type { GatewayOptions, GatewaySettings } from "./gateway/options.ts";
 export type { AttentionGroup } from "./indexer/attention-groups.ts";
 export type {
   BlockSource,

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { createStore } from "../container.ts";
 import { ConfigurationError, KVEventSyncError } from "../errors.ts";
 import { DURATION, type Reader, WEIGHTS } from "../options/variables.ts";
@@ -13,7 +13,7 @@ import { numberFlag } from "./number-flag.ts";
 import { openRecording } from "./record.ts";
 import { StopSignal } from "./stop-signal.ts";
 
-interface Flags {
+export interface Flags {
   readonly endpoint: readonly string[];
   readonly replayEndpoint: readonly string[];
   readonly model: readonly string[];
@@ -40,10 +40,19 @@ const collect = (value: string, previous: readonly string[]): readonly string[] 
 
 /** `kv-event-sync serve`: the daemon. */
 export function serveCommand(): Command {
+  const command = new Command("serve").description(
+    "Follows engines, and answers over HTTP which of them holds the longest part of a prompt.",
+  );
+  return withServeFlags(command).action(({ record, ...flags }: Flags & { readonly record?: string }) =>
+    serve(serveOptions(flags as Flags, environmentSource()), record === undefined ? {} : { recordPath: record }),
+  );
+}
+
+/** Gives a command the flags of the daemon. */
+export function withServeFlags(command: Command): Command {
   const list = (flags: string, description: string): Option =>
     new Option(flags, description).argParser(collect).default([], "none");
-  return new Command("serve")
-    .description("Follows engines, and answers over HTTP which of them holds the longest part of a prompt.")
+  return command
     .addOption(list("--endpoint <url>", "an engine's PUB socket, such as tcp://10.0.0.1:5557 (repeatable)"))
     .addOption(
       list("--replay-endpoint <url>", "its ROUTER socket: the n-th belongs to the n-th --endpoint (repeatable)"),
@@ -98,10 +107,7 @@ export function serveCommand(): Command {
     .option("--max-message-bytes <bytes>", "largest message taken from an engine (default: 64 MiB)", numberFlag)
     .option("--replay-timeout-ms <ms>", "time for a replay endpoint to answer", numberFlag)
     .option("--quiet-check-ms <ms>", "quiet after which lost batches are looked for; 0 never looks", numberFlag)
-    .option("--record <file>", "write down all that engines send, for replay and inspect")
-    .action(({ record, ...flags }: Flags & { readonly record?: string }) =>
-      serve(serveOptions(flags as Flags, environmentSource()), record),
-    );
+    .option("--record <file>", "write down all that engines send, for replay and inspect");
 }
 
 /**
@@ -176,7 +182,16 @@ function unpaired(flag: string, count: number, endpoints: number): Configuration
   );
 }
 
-async function serve(options: DaemonOptions, recordPath?: string): Promise<void> {
+/** What else runs with the daemon. */
+export interface ServeExtras {
+  /** Where to write down all that engines send. */
+  readonly recordPath?: string;
+  /** Opens what else listens, and says where. It is closed before anything else is. */
+  readonly open?: (store: Store, logger: Logger, log: LimitedLog) => Promise<AsyncDisposable>;
+}
+
+/** Runs the daemon until it is told to stop. */
+export async function serve(options: DaemonOptions, { recordPath, open }: ServeExtras = {}): Promise<void> {
   // On standard error, so that standard output stays free for who pipes.
   const logger = pino({ name: "kv-event-sync", level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
   const { transport, security, connections, endpoints, kubernetes, index, streams, warmStart, tokenizer } = options;
@@ -231,6 +246,7 @@ async function serve(options: DaemonOptions, recordPath?: string): Promise<void>
   try {
     // Before it is done, too: the pods of a cluster that does not answer are waited for.
     logger.info({ url, transport }, `listening on ${url}`);
+    await using _extra = await open?.(store, logger, log);
     await follow(store, stop.signal);
     if (!stop.signal.aborted) logger.info({ pods: store.pods().length }, "the pods of this moment are followed");
     await stop.stopped;

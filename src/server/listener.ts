@@ -38,7 +38,7 @@ export function httpServer(fetch: FetchCallback, onError: (error: Error) => void
   const closeOnce = async (): Promise<void> => {
     // Looking up the host takes its time; what listens only then must be closed, too.
     await listening?.catch(() => {});
-    if (server.listening) await shutDown(server, connections);
+    if (server.listening) await shutDown(server, connections, GRACE_MS);
   };
   const close = (): Promise<void> => {
     closing ??= closeOnce();
@@ -47,7 +47,7 @@ export function httpServer(fetch: FetchCallback, onError: (error: Error) => void
   return {
     listen: ({ host, port }) => {
       if (closing !== null) return Promise.reject(new KVEventSyncError("closed", "server: was closed; make a new one"));
-      listening = startListening(server, host, port);
+      listening = startListening(server, { host, port }, "http");
       return listening;
     },
     close,
@@ -55,21 +55,27 @@ export function httpServer(fetch: FetchCallback, onError: (error: Error) => void
   };
 }
 
-function startListening(server: Server, host: string, port: number): Promise<ListenAddress> {
+/** Port 0 takes a free one. Rejects with the system's error, such as `EADDRINUSE`. */
+export function startListening(
+  server: Server,
+  { host, port }: { readonly host: string; readonly port: number },
+  scheme: "http" | "https",
+): Promise<ListenAddress> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, host, () => {
       server.off("error", reject);
       const { port: taken } = server.address() as AddressInfo;
       const shownHost = host.includes(":") ? `[${host}]` : host;
-      resolve({ host, port: taken, url: `http://${shownHost}:${taken}` });
+      resolve({ host, port: taken, url: `${scheme}://${shownHost}:${taken}` });
     });
   });
 }
 
-function shutDown(server: Server, connections: Connections): Promise<void> {
+/** Takes no more connections, and resolves when there are none: at the latest when those that answer had `graceMs`. */
+export function shutDown(server: Server, connections: Connections, graceMs: number): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), GRACE_MS);
+    const timer = setTimeout(() => server.closeAllConnections(), graceMs);
     server.close(() => {
       clearTimeout(timer);
       resolve();
@@ -82,9 +88,10 @@ function shutDown(server: Server, connections: Connections): Promise<void> {
  * Knows which connections wait for an answer. Node's own `closeIdleConnections` spares those that never sent a request,
  * and those that get their answer afterwards: either would hold up the end.
  */
-class Connections {
+export class Connections {
   readonly #idle = new Set<Socket>();
   readonly #answering = new Set<ServerResponse>();
+  #isEnding = false;
 
   constructor(server: Server) {
     server.on("connection", (socket) => {
@@ -96,13 +103,15 @@ class Connections {
       this.#answering.add(response);
       response.once("close", () => {
         this.#answering.delete(response);
-        if (!socket.destroyed) this.#idle.add(socket);
+        if (this.#isEnding) socket.destroySoon();
+        else if (!socket.destroyed) this.#idle.add(socket);
       });
     });
   }
 
   /** Ends those that wait for nothing now, and the others with their answers, which say so. */
   end(): void {
+    this.#isEnding = true;
     for (const response of this.#answering) response.shouldKeepAlive = false;
     for (const socket of this.#idle) socket.destroy();
   }
