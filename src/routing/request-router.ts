@@ -54,7 +54,7 @@ export interface RouteDecision extends Scores {
 
 /** What a router stands on. */
 export interface RequestRouterParts {
-  readonly indexer: PrefixIndexer;
+  readonly indexer: Pick<PrefixIndexer, "matchPrefix" | "getPrefixHashes" | "addPrefix">;
   readonly directory: PodDirectory;
   readonly tokenizer: Tokenizer | null;
   readonly metrics: RoutingMetrics;
