@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { systemClock } from "../clock.ts";
 import { createStore, createTransport } from "../container.ts";
+import { renderGateway } from "../demo/gateway.ts";
 import { renderRoute } from "../demo/route.ts";
 import { type DemoOutcome, type DemoParts, type DemoPipeline, runDemo } from "../demo/run.ts";
 import { Screen } from "../demo/screen.ts";
@@ -154,13 +155,15 @@ class Live implements Display {
 }
 
 /** What is printed below the table. */
-function conclusionOf({ route, cachedTokens, differences, verdict }: DemoOutcome): readonly Line[] {
+function conclusionOf({ route, cachedTokens, answers, differences, verdict }: DemoOutcome): readonly Line[] {
   const shown = differences
     .slice(0, MAX_DIFFERENCES)
     .map((difference): Line => [{ text: describeDifference(difference) }]);
   return [
     [],
     ...renderRoute(route, cachedTokens),
+    [],
+    ...renderGateway(answers),
     [],
     [{ text: "The index is compared with each engine's own pool, block by block, both ways.", style: "bold" }],
     ...shown,

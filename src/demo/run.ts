@@ -5,6 +5,7 @@ import type { PrefixIndexer } from "../indexer/indexer.ts";
 import type { PodDirectory, SyncObserver } from "../sync/status.ts";
 import type { Transport } from "../transport.ts";
 import { comparePool, type Difference } from "./compare.ts";
+import { type GatewayAnswer, sendTwice } from "./gateway.ts";
 import { laggingStreams } from "./quiet.ts";
 import { type Route, routePrompt } from "./route.ts";
 import { type Act, writeScript } from "./script.ts";
@@ -46,6 +47,8 @@ export interface DemoOutcome {
   readonly route: Route;
   /** That the chosen engine found when it was given the prompt; `null`: nobody was chosen. */
   readonly cachedTokens: number | null;
+  /** Of the gateway, to the same prompt sent twice. */
+  readonly answers: readonly GatewayAnswer[];
   readonly differences: readonly Difference[];
   readonly rows: readonly PodRow[];
 }
@@ -105,7 +108,9 @@ class Demo {
     await this.#untilQuiet(pipeline, "until all streams are quiet");
     const { route, cachedTokens } = this.#route(pipeline);
     await this.#untilQuiet(pipeline, "the routed prompt is served");
-    return this.#conclude(pipeline, route, cachedTokens);
+    const answers = await this.#askGateway(pipeline);
+    await this.#untilQuiet(pipeline, "the gateway's prompts are served");
+    return this.#conclude(pipeline, { route, cachedTokens, answers });
   }
 
   /** Conversations, and what is done to the engines meanwhile. */
@@ -179,7 +184,27 @@ class Demo {
     return { route, cachedTokens };
   }
 
-  #conclude(pipeline: DemoPipeline, route: Route, cachedTokens: number | null): DemoOutcome {
+  /** Sends the same prompt through a gateway twice: the second time a pod has it. */
+  async #askGateway(pipeline: DemoPipeline): Promise<readonly GatewayAnswer[]> {
+    const { clock, signal } = this.#parts;
+    const { pods } = this.#stage.simulation;
+    const parts = { ...pipeline, pods, model: MODEL, blockSize: BLOCK_SIZE, clock, signal };
+    const answers = await sendTwice(parts, () => this.#untilQuiet(pipeline, "the first answer's events come"));
+    const [first, second] = answers;
+    if (second.pod !== first.pod || second.cachedTokens === 0) {
+      this.#problems.push(`${second.pod} answered what ${first.pod} has, with ${second.cachedTokens} tokens cached`);
+    } else if (second.ttftMs >= first.ttftMs) {
+      this.#problems.push(
+        `the second answer took ${second.ttftMs.toFixed()} ms, the first ${first.ttftMs.toFixed()} ms`,
+      );
+    }
+    return answers;
+  }
+
+  #conclude(
+    pipeline: DemoPipeline,
+    { route, cachedTokens, answers }: Pick<DemoOutcome, "route" | "cachedTokens" | "answers">,
+  ): DemoOutcome {
     const { simulation } = this.#stage;
     const { directory, indexer } = pipeline;
     const comparisons = simulation.pods.map((pod) => comparePool(indexer, sourceOf(pod), pod.pool()));
@@ -203,7 +228,7 @@ class Demo {
     const rows = this.#stage.rows(directory, indexer, this.#parts.clock.now());
     this.#draw(pipeline, "done", Number.POSITIVE_INFINITY, true);
     const verdict = verdictOf(summary, { restarts }, this.#problems);
-    return { summary, verdict, route, cachedTokens, differences, rows };
+    return { summary, verdict, route, cachedTokens, answers, differences, rows };
   }
 
   #draw({ directory, indexer }: DemoPipeline, phase: string, seconds: number, isLast = false): void {
