@@ -6,7 +6,7 @@ import { systemClock } from "../../src/clock.ts";
 import { type DemoParts, runDemo } from "../../src/demo/run.ts";
 import type { DemoFrame, Happening } from "../../src/demo/view.ts";
 import { podsOf } from "../../src/discovery/static.ts";
-import type { BlockRemoved } from "../../src/events/event.ts";
+import { type PackedBatch, PackedType } from "../../src/events/packed-batch.ts";
 import type { BlockSource, PrefixIndexer } from "../../src/indexer/indexer.ts";
 import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
 import { KVEventManager } from "../../src/sync/manager.ts";
@@ -15,8 +15,9 @@ import { zmtp } from "../../transports/zmtp/index.ts";
 
 /** Believes that what lies in the GPU's memory stays there. */
 class ForgetfulTable extends SyncPrefixHashTable {
-  override processBlockRemoved(source: BlockSource, event: BlockRemoved): void {
-    if (event.medium !== "GPU") super.processBlockRemoved(source, event);
+  override processEvent(source: BlockSource, batch: PackedBatch, index: number): void {
+    const { type, medium } = batch.events[index]!;
+    if (type !== PackedType.removed || medium !== "GPU") super.processEvent(source, batch, index);
   }
 }
 
