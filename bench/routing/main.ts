@@ -1,5 +1,5 @@
 /**
- * `npm run bench:routing -- [--trace FILE] [--engines 8] [--capacity-blocks 7500] [--block-size 64] [--strategy NAME]
+ * `npm run bench:routing -- [--trace FILE] [--engines 8] [--capacity-blocks 15000] [--block-size 64] [--strategy NAME]
  * [--requests N] [--json]`: replays a production trace against simulated engines in virtual time, under each strategy, and
  * beside two bounds: an oracle that sees the engines' pools and queues, and one infinite cache.
  */
@@ -20,7 +20,7 @@ const { values } = parseArgs({
       default: fileURLToPath(new URL("../../../shared/traces/conversation_trace.jsonl", import.meta.url)),
     },
     engines: { type: "string", default: "8" },
-    "capacity-blocks": { type: "string", default: "7500" },
+    "capacity-blocks": { type: "string", default: "15000" },
     "block-size": { type: "string", default: "64" },
     "event-delay-ms": { type: "string", default: "5" },
     "prefill-ms-per-token": { type: "string" },

@@ -1,9 +1,9 @@
 import type { FleetResult } from "./fleet.ts";
 
-const WIDTH = 760;
+const WIDTH = 800;
 const HEIGHT = 420;
 const LEFT = 64;
-const RIGHT = 210;
+const RIGHT = 250;
 const TOP = 34;
 const BOTTOM = 52;
 const COLOURS = ["#7f8c8d", "#b07aa1", "#f28e2b", "#4e79a7", "#e15759", "#59a14f", "#9c755f"];

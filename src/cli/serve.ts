@@ -1,6 +1,8 @@
 import { Command, Option } from "commander";
 import { type Logger, pino } from "pino";
 import { createStore } from "../container.ts";
+import { EndpointPicker } from "../envoy/picker.ts";
+import { EnvoyServer } from "../envoy/server.ts";
 import { ConfigurationError, KVEventSyncError } from "../errors.ts";
 import { DURATION, type Reader, WEIGHTS } from "../options/variables.ts";
 import { type DaemonOptions, environmentSource, fileSource, type OptionSource, resolveOptions } from "../options.ts";
@@ -72,6 +74,11 @@ export function withServeFlags(command: Command): Command {
       list("--http-url <url>", "an engine's HTTP server: the n-th belongs to the n-th --endpoint (repeatable)"),
     )
     .option("--routing-strategy <name>", "of /route: prefix-cache, cost-aware, least-request, round-robin or random")
+    .option(
+      "--ext-proc-port <number>",
+      "pick endpoints for Envoy over gRPC, at --host; 0 takes a free port",
+      numberFlag,
+    )
     .option("--speculative-ttl <duration>", "how long a pod is believed to have what was sent there (default: 5s)")
     .option("--load-interval <duration>", "ask engines' /metrics for running and waiting requests (default: 0s, not)")
     .option("--ranks <count>", "data-parallel ranks of each endpoint, on the ports that follow", numberFlag)
@@ -246,6 +253,7 @@ export async function serve(options: DaemonOptions, { recordPath, open }: ServeE
   try {
     // Before it is done, too: the pods of a cluster that does not answer are waited for.
     logger.info({ url, transport }, `listening on ${url}`);
+    await using _envoy = await openEnvoy(store, options, logger, log);
     await using _extra = await open?.(store, logger, log);
     await follow(store, stop.signal);
     if (!stop.signal.aborted) logger.info({ pods: store.pods().length }, "the pods of this moment are followed");
@@ -254,6 +262,24 @@ export async function serve(options: DaemonOptions, { recordPath, open }: ServeE
   } finally {
     await server.close();
   }
+}
+
+/** The endpoint picker for Envoy, where it is asked for. */
+async function openEnvoy(
+  store: Store,
+  { host, extProcPort }: DaemonOptions,
+  logger: Logger,
+  log: LimitedLog,
+): Promise<AsyncDisposable | null> {
+  if (extProcPort === undefined) return null;
+  const server = await EnvoyServer.create({
+    picker: new EndpointPicker(store.router, store),
+    isReady: () => store.isReady,
+    onError: (error) => log.say("error", "failed streams", "Envoy", { err: error }, "endpoint picker"),
+  });
+  const port = await server.listen({ host, port: extProcPort });
+  logger.info({ host, port }, `picking endpoints for Envoy on ${host}:${port}`);
+  return server;
 }
 
 /** Starts, unless the signal comes first. */

@@ -4,17 +4,17 @@ import { createServer as createTlsServer } from "node:https";
 import { pipeline } from "node:stream/promises";
 import { Agent, type Dispatcher, request as send } from "undici";
 import { type Clock, systemClock } from "../clock.ts";
-import { KVEventSyncError, TokenizerError } from "../errors.ts";
 import type { RequestMetrics } from "../metrics.ts";
 import type { ActiveRequest } from "../routing/load.ts";
-import type { RequestRouter, RouteDecision, RouteRequest } from "../routing/request-router.ts";
-import { type RouteCandidate, STRATEGY_NAMES, type StrategyName } from "../routing/strategy.ts";
+import type { RequestRouter, RouteDecision } from "../routing/request-router.ts";
+import type { RouteCandidate } from "../routing/strategy.ts";
 import { Connections, type ListenAddress, shutDown, startListening } from "../server/listener.ts";
 import type { PodDirectory } from "../sync/status.ts";
 import { failureOf, isUnavailable, judgeFailure } from "./attempts.ts";
 import { bearerOf, requestHeaders, requestIdOf, responseHeaders } from "./headers.ts";
-import { GatewayError, isModelPath, modelIn, modelList, readModelRequest } from "./openai.ts";
+import { GatewayError, isModelPath, modelList } from "./openai.ts";
 import { type GatewayOptions, type GatewaySettings, resolveGatewayOptions } from "./options.ts";
+import { decide, routeRequestOf } from "./route-request.ts";
 
 /** What a gateway stands on. */
 export interface GatewayParts {
@@ -185,52 +185,15 @@ export class Gateway implements AsyncDisposable {
   }
 
   async #plan(exchange: Exchange, body: Buffer): Promise<Plan> {
-    const request = this.#routeRequest(exchange, body);
-    const decision = await this.#decide(request);
+    const { incoming, path, signal } = exchange;
+    const { router, directory } = this.#parts;
+    const client = { method: incoming.method ?? "GET", path, headers: incoming.headers, body, signal };
+    const decision = await decide(router, routeRequestOf(client, directory, this.#options.adapters));
     const rest = decision.candidates.filter(({ pod }) => pod !== decision.pod);
     // Whoever is asked after the one that was chosen is the one that will answer soonest.
     rest.sort((left, right) => left.expectedTtftMs - right.expectedTtftMs);
     const chosen = decision.candidates.find(({ pod }) => pod === decision.pod)!;
     return { decision, candidates: [chosen, ...rest] };
-  }
-
-  #routeRequest({ incoming, path, signal }: Exchange, body: Buffer): RouteRequest {
-    const strategy = strategyOf(incoming);
-    const target = incoming.headers["target-pod"];
-    const common = {
-      signal,
-      ...(strategy !== undefined && { strategy }),
-      ...(typeof target === "string" && target !== "" && { pods: [target] }),
-    };
-    if (isModelPath(path) && incoming.method === "POST") {
-      const { model, prompt, cacheSalt } = readModelRequest(path, body);
-      const base = this.#options.adapters[model];
-      return {
-        ...common,
-        model: base ?? model,
-        ...(base !== undefined && { lora: model }),
-        prompt: prompt ?? [],
-        ...(cacheSalt !== null && { identity: { cacheSalt } }),
-      };
-    }
-    const named = body.length === 0 ? null : modelIn(body);
-    const model =
-      named === null ? this.#parts.directory.pods()[0]?.pod.modelName : (this.#options.adapters[named] ?? named);
-    if (model === undefined) throw new GatewayError(503, "unavailable", "there is no engine yet");
-    return { ...common, model, prompt: [], strategy: strategy ?? "least-request" };
-  }
-
-  /** Without tokens a request goes where the load is least: a tokenizer that fails must not end the service. */
-  async #decide(request: RouteRequest): Promise<RouteDecision> {
-    const { router } = this.#parts;
-    try {
-      return await router.route(request);
-    } catch (error) {
-      if (!(error instanceof TokenizerError) && !(error instanceof KVEventSyncError && error.code === "no-tokenizer")) {
-        throw error;
-      }
-      return router.routeTokens(request, []);
-    }
   }
 
   async #passOn(exchange: Exchange, body: Buffer, { decision, candidates }: Plan): Promise<void> {
@@ -350,21 +313,7 @@ export class Gateway implements AsyncDisposable {
   }
 }
 
-/** As AIBrix's clients name it. Throws GatewayError 400. */
-function strategyOf({ headers }: IncomingMessage): StrategyName | undefined {
-  const given = headers["routing-strategy"];
-  if (given === undefined || given === "") return undefined;
-  const known = STRATEGY_NAMES.find((name) => name === given);
-  if (known !== undefined) return known;
-  const problem = `routing-strategy is ${JSON.stringify(given)}; use one of ${STRATEGY_NAMES.join(", ")}`;
-  throw new GatewayError(400, "invalid_request_error", problem);
-}
-
 function toGatewayError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error;
-  if (error instanceof KVEventSyncError) {
-    if (error.code === "unknown-model") return new GatewayError(404, "model_not_found", error.message);
-    if (error.code === "no-pod") return new GatewayError(503, "unavailable", error.message);
-  }
   return new GatewayError(500, "internal_error", "the gateway failed; its log tells why", { cause: error });
 }

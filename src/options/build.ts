@@ -39,6 +39,7 @@ const schema = z.strictObject({
   context: text.optional(),
   enginePort: z.number().int().min(1).max(65_535).optional(),
   engineReplayPort: z.number().int().min(0).max(65_535).optional(),
+  extProcPort: z.number().int().min(0).max(65_535).optional(),
   reconcile: z.boolean().optional(),
   reconcileIntervalMs: count(1).optional(),
   engineHttpPort: z.number().int().min(1).max(65_535).optional(),
@@ -170,6 +171,7 @@ export function buildOptions(merged: Readonly<Record<string, unknown>>, found: r
     ...(findsPods && { kubernetes: kubernetesOf(values) }),
     ...(values.reconcile === true && { reconcile: withoutUndefined({ intervalMs, httpPort }) }),
     routing: routingOf(values),
+    ...(values.extProcPort !== undefined && { extProcPort: values.extProcPort }),
     index: withoutUndefined({
       maxBytes: values.maxIndexBytes,
       maxContexts,

@@ -35,6 +35,8 @@ export interface DaemonOptions {
   readonly reconcile?: ReconcilerOptions;
   /** How requests are routed; not for `/query`. */
   readonly routing: RoutingOptions;
+  /** Where Envoy's external processing is answered, at the address of the API; absent: nowhere. */
+  readonly extProcPort?: number;
   readonly transport: TransportName;
   /** Address and port of the HTTP API. */
   readonly host: string;

@@ -71,6 +71,7 @@ export const VARIABLES: Readonly<Record<string, Variable>> = {
   KV_RECONCILE_INTERVAL: { option: "reconcileIntervalMs", ...DURATION },
   KV_ENGINE_HTTP_PORT: { option: "engineHttpPort", ...NUMBER },
   KV_TIER_WEIGHTS: { option: "tierWeights", ...WEIGHTS },
+  KV_EXT_PROC_PORT: { option: "extProcPort", ...NUMBER },
   KV_ROUTING_STRATEGY: { option: "routingStrategy", ...TEXT },
   KV_PREFILL_MS_PER_TOKEN: { option: "prefillMsPerToken", ...NUMBER },
   KV_RUNNING_REQUEST_MS: { option: "runningRequestMs", ...NUMBER },
