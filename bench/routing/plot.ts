@@ -18,6 +18,7 @@ export function plotOf(rows: readonly { readonly name: string; readonly result: 
   const y = (share: number): number => TOP + (1 - share) * (HEIGHT - TOP - BOTTOM);
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="13">`,
+    "<title>Requests with their first token within a time, by routing strategy</title>",
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>`,
     `<text x="${LEFT}" y="20" font-weight="bold">Requests with their first token within this time</text>`,
   ];
