@@ -1,0 +1,231 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { Blocks } from "../../src/indexer/blocks.ts";
+import { Context } from "../../src/indexer/context.ts";
+import { HashTable } from "../../src/indexer/hash-table.ts";
+import { Holders } from "../../src/indexer/holders.ts";
+import { Holdings, MAX_SOURCE, proofOf } from "../../src/indexer/holdings.ts";
+import { OWN_PLACES, PlaceSets, withoutPlace, withPlace } from "../../src/indexer/place-sets.ts";
+import type { Place } from "../../src/indexer/places.ts";
+import { Segments } from "../../src/indexer/segments.ts";
+import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
+import { DEFAULT_TIER_WEIGHTS } from "../../src/indexer/tiers.ts";
+import { MODEL, removed, source, stored, tokens } from "./support.ts";
+
+const PLAIN = { noNullPrototype: true } as const;
+const GPU: Place = { tier: "gpu", group: null };
+const CPU: Place = { tier: "cpu", group: null };
+
+describe("Holdings", () => {
+  it("keep every part of a record apart from the others", () => {
+    const word = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+    const parts = fc.record({
+      source: fc.integer({ min: 1, max: MAX_SOURCE }),
+      low: word,
+      high: word,
+      proof: fc.nat({ max: 2 ** 24 - 1 }),
+      block: fc.integer({ min: 1, max: 2 ** 26 - 1 }),
+      places: fc.nat({ max: 63 }),
+      next: fc.nat({ max: 2 ** 27 - 1 }),
+      proofAfter: fc.nat({ max: 2 ** 24 - 1 }),
+    });
+    fc.assert(
+      fc.property(parts, ({ source, low, high, proof, block, places, next, proofAfter }) => {
+        const holdings = new Holdings();
+        const holding = holdings.create(source, low, high, proof, block);
+        assert.equal(holdings.proof(holding), proof);
+        holdings.setPlaces(holding, places);
+        holdings.setNext(holding, next);
+        holdings.setProof(holding, proofAfter);
+        const read = [
+          holdings.source(holding),
+          holdings.low(holding),
+          holdings.high(holding),
+          holdings.proof(holding),
+          holdings.block(holding),
+          holdings.places(holding),
+          holdings.next(holding),
+        ];
+        assert.deepEqual(read, [source, low, high, proofAfter, block, places, next]);
+      }),
+    );
+  });
+
+  it("prove another parent, another block, and that there is no parent", () => {
+    const proofs = [
+      proofOf(false, 0, 0, 1, 2),
+      proofOf(true, 0, 0, 1, 2),
+      proofOf(true, 1, 0, 1, 2),
+      proofOf(true, 0, 1, 1, 2),
+      proofOf(true, 0, 0, 2, 2),
+      proofOf(true, 0, 0, 1, 3),
+    ];
+    assert.equal(new Set(proofs).size, proofs.length);
+    assert.ok(proofs.every((proof) => proof >= 0 && proof < 2 ** 24));
+  });
+});
+
+describe("PlaceSets", () => {
+  it("say what was kept, and forget what nobody uses", () => {
+    const places = fc.array(
+      fc.record({ tier: fc.constantFrom("gpu", "cpu", "disk"), group: fc.constantFrom(null, 0, 1, 2, 3, 4) }, PLAIN),
+      { minLength: 1, maxLength: 4 },
+    );
+    fc.assert(
+      fc.property(fc.array(places, { maxLength: 120, size: "max" }), (sets) => {
+        const kept = new PlaceSets(DEFAULT_TIER_WEIGHTS);
+        const numbers = sets.map((set, holding) => kept.keep(holding + 1, set));
+        for (const [at, set] of sets.entries()) {
+          assert.deepEqual(kept.of(at + 1, numbers[at]!).places, set);
+          assert.equal(
+            kept.of(at + 1, numbers[at]!).onGpu,
+            set.some(({ tier }) => tier === "gpu"),
+          );
+        }
+        for (const [at] of sets.entries()) kept.forget(at + 1, numbers[at]!);
+        assert.equal(kept.ownSize, 0);
+        assert.equal(kept.keep(1, [GPU]), 0);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("keep with a holding what there is no number for", () => {
+    const kept = new PlaceSets(DEFAULT_TIER_WEIGHTS);
+    for (let group = 0; group < OWN_PLACES; group++) kept.keep(group + 1, [{ tier: "gpu", group }]);
+    assert.equal(kept.keep(100, [CPU]), OWN_PLACES);
+    assert.deepEqual(kept.of(100, OWN_PLACES).places, [CPU]);
+    assert.equal(kept.ownSize, 1);
+    kept.forget(1, 0);
+    assert.equal(kept.keep(101, [CPU]), 0);
+  });
+
+  it("grow and shrink by places without changing the set that others have", () => {
+    const both = withPlace([GPU], CPU);
+    assert.deepEqual([both, withPlace(both, CPU), withoutPlace(both, GPU)], [[GPU, CPU], [GPU, CPU], [CPU]]);
+  });
+});
+
+describe("Holders", () => {
+  it("know each source's names, the newest first, as a list and as a crowd, whatever comes and goes", () => {
+    const step = fc.record({ source: fc.integer({ min: 1, max: 60 }), isAdded: fc.boolean(), onGpu: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200, size: "max" }), (steps) => {
+        const blocks = new Blocks(false);
+        const holdings = new Holdings();
+        const sets = new PlaceSets(DEFAULT_TIER_WEIGHTS);
+        const holders = new Holders(blocks, holdings, sets);
+        const context = new Context("m", -1, 4, () => new HashTable(blocks.records, new Segments(), 1));
+        context.number = 1;
+        const block = blocks.create(context, 1, 2, 0);
+        const truth = new Map<number, number[]>();
+        for (const { source, isAdded, onGpu } of steps) {
+          const names = truth.get(source) ?? [];
+          if (isAdded && names.length < 3) {
+            const holding = holdings.create(source, names.length, source, 0, block);
+            holdings.setPlaces(holding, sets.keep(holding, [onGpu ? GPU : CPU]));
+            holders.add(block, source, holding);
+            truth.set(source, [holding, ...names]);
+          } else if (names.length > 0) {
+            const gone = names[names.length >> 1]!;
+            holders.remove(block, source, gone);
+            sets.forget(gone, holdings.places(gone));
+            holdings.free(gone);
+            truth.set(
+              source,
+              names.filter((name) => name !== gone),
+            );
+          }
+          check(holders, block, truth, (holding) => sets.of(holding, holdings.places(holding)).onGpu);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+function check(
+  holders: Holders,
+  block: number,
+  truth: ReadonlyMap<number, readonly number[]>,
+  isOnGpu: (holding: number) => boolean,
+): void {
+  for (const [source, names] of truth) {
+    const found: number[] = [];
+    for (let name = holders.name(block, source); name !== 0; name = holders.nextName(block, source, name))
+      found.push(name);
+    assert.deepEqual(found, names);
+    const crowd = holders.crowd(block);
+    if (crowd === undefined) continue;
+    const bit = (words: Uint32Array): boolean => ((words[source >>> 5]! >>> (source & 31)) & 1) === 1;
+    const isPlain = names.length === 1 && isOnGpu(names[0]!);
+    assert.deepEqual([bit(crowd.plain), bit(crowd.odd)], [isPlain, names.length > 0 && !isPlain]);
+  }
+  const all = [...truth.values()].flat();
+  assert.deepEqual(holders.all(block).sort(), all.sort());
+  if (holders.crowd(block) === undefined) assert.ok(all.length <= 24);
+}
+
+describe("a prefix that many hold", () => {
+  it("is answered like one that few hold, whoever has it in which tier, under how many names, and how far", () => {
+    const pod = fc.record({
+      blocks: fc.integer({ min: 0, max: 6 }),
+      medium: fc.constantFrom(null, null, null, "cpu", "disk"),
+      again: fc.boolean(),
+      hole: fc.option(fc.nat({ max: 5 })),
+    });
+    fc.assert(
+      fc.property(fc.array(pod, { minLength: 20, maxLength: 90, size: "max" }), (pods) => {
+        const crowded = new SyncPrefixHashTable({ seed: 3n });
+        const prompt = tokens(1, 2, 3, 4, 5, 6);
+        const expected = pods.map((each, i) => {
+          // The same pod alone in an index of its own has no crowd around it.
+          const alone = new SyncPrefixHashTable({ seed: 3n });
+          for (const index of [crowded, alone]) tell(index, `pod-${String(i).padStart(3, "0")}`, each);
+          return alone.matchPrefix(MODEL, -1, prompt);
+        });
+        const byPod = new Map(crowded.matchPrefix(MODEL, -1, prompt).map((match) => [match.pod, match]));
+        assert.deepEqual(
+          [...byPod.values()].sort((left, right) => (left.pod < right.pod ? -1 : 1)),
+          expected.flat(),
+        );
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("is asked for again after pods have come and gone", () => {
+    const index = new SyncPrefixHashTable();
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 50; i++) index.processBlockStored(source(`p${i}`), stored([1n, 2n], null, tokens(1, 2)));
+      assert.equal(index.matchPrefix(MODEL, -1, tokens(1, 2)).length, 50);
+      for (let i = 0; i < 50; i++) index.processAllBlocksCleared(source(`p${i}`));
+      assert.equal(index.matchPrefix(MODEL, -1, tokens(1, 2)).length, 0);
+    }
+    assert.deepEqual(index.stats(), { contexts: 0, blocks: 0, holders: 0, orphans: 0, sources: 0, evictedBlocks: 0 });
+  });
+});
+
+function tell(
+  index: SyncPrefixHashTable,
+  name: string,
+  { blocks, medium, again, hole }: { blocks: number; medium: string | null; again: boolean; hole: number | null },
+): void {
+  if (blocks === 0) return;
+  const numbers = Array.from({ length: blocks }, (_, i) => i + 1);
+  const hashes = numbers.map(BigInt);
+  const all = tokens(...numbers);
+  index.processBlockStored(source(name), stored(hashes, null, all, { medium }));
+  if (again)
+    index.processBlockStored(
+      source(name),
+      stored(
+        hashes.map((hash) => hash + 100n),
+        null,
+        all,
+        { medium: "cpu" },
+      ),
+    );
+  if (hole !== null) index.processBlockRemoved(source(name), removed([BigInt(hole + 1)], { medium }));
+}

@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { HashTable } from "../../src/indexer/hash-table.ts";
+import { NumberedList } from "../../src/indexer/numbered.ts";
+import { Records } from "../../src/indexer/records.ts";
+import { MAX_SEGMENT_SLOTS, Segments } from "../../src/indexer/segments.ts";
+
+describe("Records", () => {
+  it("keep what is written into them, whatever is taken and given back", () => {
+    fc.assert(
+      fc.property(fc.array(fc.option(fc.nat()), { maxLength: 600, size: "max" }), (steps) => {
+        const records = new Records(3, 1_000_000);
+        const written = new Map<number, number>();
+        let next = 1;
+        for (const step of steps) {
+          const taken = [...written.keys()];
+          if (step !== null || taken.length === 0) {
+            const i = records.take();
+            assert.ok(i > 0 && !written.has(i));
+            for (let word = 0; word < 3; word++) records.slab(i)[records.at(i) + word] = next + word;
+            written.set(i, next);
+            next += 3;
+          } else {
+            const i = taken[next % taken.length]!;
+            records.give(i);
+            written.delete(i);
+          }
+          assert.equal(records.size, written.size);
+        }
+        for (const [i, first] of written) {
+          const words = records.slab(i).subarray(records.at(i), records.at(i) + 3);
+          assert.deepEqual([...words], [first, first + 1, first + 2]);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("say beforehand how much memory the next one takes", () => {
+    const records = new Records(2, 200_000);
+    for (let i = 0; i < 140_000; i++) {
+      const { bytes, growth } = records;
+      records.take();
+      assert.equal(records.bytes, bytes + growth);
+    }
+    assert.ok(records.bytes < 2 * 4 * (140_000 + 65_536));
+  });
+
+  it("have no number above their limit, until one is given back", () => {
+    const records = new Records(1, 3);
+    assert.deepEqual([records.take(), records.take(), records.take(), records.take()], [1, 2, 3, 0]);
+    records.give(2);
+    assert.deepEqual([records.take(), records.take()], [2, 0]);
+  });
+});
+
+describe("Segments", () => {
+  it("never overlap, begin empty, and are used again", () => {
+    const segments = new Segments();
+    const taken: [number, number][] = [];
+    for (let round = 0; round < 300; round++) {
+      const slots = 16 << (round % 7);
+      const segment = segments.take(slots);
+      const at = segments.at(segment);
+      assert.ok(
+        segments
+          .bytes(segment)
+          .subarray(at, at + slots)
+          .every((byte) => byte === 0),
+      );
+      segments.bytes(segment).fill(7, at, at + slots);
+      taken.push([segment, slots]);
+      if (round % 3 === 0) segments.give(...taken.splice(round % taken.length, 1)[0]!);
+    }
+    const sorted = taken.sort(([left], [right]) => left - right);
+    for (let i = 1; i < sorted.length; i++) assert.ok(sorted[i - 1]![0] + sorted[i - 1]![1] <= sorted[i]![0]);
+    const before = segments.totalBytes;
+    for (const [segment, slots] of taken) segments.give(segment, slots);
+    for (const [, slots] of taken) segments.take(slots);
+    assert.equal(segments.totalBytes, before);
+  });
+});
+
+/** A table with a Map beside it that says what it should say. */
+class TableWithTruth {
+  readonly records: Records = new Records(3, 1_000_000);
+  readonly segments: Segments = new Segments();
+  readonly table: HashTable;
+  readonly truth = new Map<string, number>();
+
+  constructor(secret = 12_345) {
+    this.table = new HashTable(this.records, this.segments, secret);
+  }
+
+  add(low: number, high: number): void {
+    const key = `${low} ${high}`;
+    if (this.truth.has(key)) return;
+    const i = this.records.take();
+    this.records.slab(i).set([low, high], this.records.at(i));
+    this.table.add(low, high, i);
+    this.truth.set(key, i);
+  }
+
+  remove(low: number, high: number): void {
+    const key = `${low} ${high}`;
+    const i = this.truth.get(key);
+    if (i === undefined) return;
+    this.table.remove(low, high, i);
+    this.records.give(i);
+    this.truth.delete(key);
+  }
+
+  check(): void {
+    assert.equal(this.table.size, this.truth.size);
+    for (const [key, i] of this.truth) {
+      const [low, high] = key.split(" ").map(Number) as [number, number];
+      assert.equal(this.table.find(low, high), i, key);
+    }
+    assert.deepEqual([...this.table.values()].sort(), [...this.truth.values()].sort());
+  }
+}
+
+describe("HashTable", () => {
+  it("finds what was added and not removed, and nothing else, whatever the order", () => {
+    const word = fc.oneof(fc.nat({ max: 3 }), fc.integer({ min: 0, max: 2 ** 32 - 1 }));
+    const step = fc.tuple(fc.boolean(), word, word);
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 400, size: "max" }), fc.nat(), (steps, secret) => {
+        const both = new TableWithTruth(secret);
+        for (const [isAdded, low, high] of steps) {
+          if (isAdded) both.add(low, high);
+          else both.remove(low, high);
+          assert.equal(both.table.find(low, high), both.truth.get(`${low} ${high}`) ?? 0);
+        }
+        both.check();
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("holds when it grows to many segments, shrinks to nothing and grows again", () => {
+    const both = new TableWithTruth();
+    const low = (i: number): number => Math.imul(i, 0x9e3779b1) >>> 0;
+    for (let i = 0; i < 40_000; i++) both.add(low(i), i);
+    both.check();
+    const grown = both.segments.totalBytes;
+    for (let i = 0; i < 39_900; i++) both.remove(low(i), i);
+    both.check();
+    for (let i = 0; i < 39_900; i++) both.add(low(i), i);
+    both.check();
+    assert.ok(both.segments.totalBytes <= 1.5 * grown, "segments that were joined are used again");
+    assert.equal(both.table.find(low(1), 2), 0);
+  });
+
+  it("never moves more than a segment at once", () => {
+    const both = new TableWithTruth();
+    let most = 0;
+    for (let i = 0; i < 30_000; i++) {
+      const before = both.segments.totalBytes + both.table.directoryBytes;
+      both.add(i, i);
+      most = Math.max(most, both.segments.totalBytes + both.table.directoryBytes - before);
+    }
+    // A slab of slots, or a directory that doubles.
+    assert.ok(most <= 5 * 2 ** 18 + 4 * 1_024, `${most}`);
+    assert.ok(both.table.directoryBytes >= 4 * (30_000 / MAX_SEGMENT_SLOTS));
+  });
+
+  it("survives keys that are all alike in many bits", () => {
+    for (const shift of [0, 8, 16, 22]) {
+      const both = new TableWithTruth();
+      for (let i = 0; i < 5_000; i++) both.add((i << shift) >>> 0, 7);
+      both.check();
+    }
+  });
+
+  it("gives its memory back when it is dropped", () => {
+    const both = new TableWithTruth();
+    for (let i = 0; i < 10_000; i++) both.add(i, i);
+    const { totalBytes } = both.segments;
+    both.table.drop();
+    const next = new HashTable(both.records, both.segments, 1);
+    for (const i of both.truth.values()) {
+      const at = both.records.at(i);
+      next.add(both.records.slab(i)[at]!, both.records.slab(i)[at + 1]!, i);
+    }
+    assert.equal(both.segments.totalBytes, totalBytes);
+  });
+});
+
+describe("NumberedList", () => {
+  it("gives numbers from 1, each to one thing at a time, up to its limit", () => {
+    const list = new NumberedList<string>(2);
+    assert.deepEqual([list.add("a"), list.add("b"), list.add("c")], [1, 2, 0]);
+    list.remove(1);
+    assert.throws(() => list.get(1), /nothing has the number 1/);
+    assert.deepEqual([list.add("d"), list.get(1), list.get(2)], [1, "d", "b"]);
+  });
+});
