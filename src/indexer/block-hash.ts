@@ -54,11 +54,11 @@ export class SeededBlockHasher implements BlockHasher {
     this.#multiplierB = multiplierFrom(scramble(high + rotateLeft(low, 11) + 0x03707344));
   }
 
-  root(key: string, out: Uint32Array, at: number): void {
+  root(key: string, out: Int32Array, at: number): void {
     this.#text(key, 0x5bd1e995, out, at);
   }
 
-  extra(key: string, out: Uint32Array, at: number): void {
+  extra(key: string, out: Int32Array, at: number): void {
     if (key !== "") {
       this.#text(key, 0x1b873593, out, at);
       return;
@@ -73,7 +73,7 @@ export class SeededBlockHasher implements BlockHasher {
     end: number,
     extraLow: number,
     extraHigh: number,
-    out: Uint32Array,
+    out: Int32Array,
     at: number,
   ): void {
     const multiplierA = this.#multiplierA;
@@ -95,7 +95,7 @@ export class SeededBlockHasher implements BlockHasher {
   }
 
   /** For a given parent no two local hashes collide. */
-  chain(parentLow: number, parentHigh: number, out: Uint32Array, at: number): void {
+  chain(parentLow: number, parentHigh: number, out: Int32Array, at: number): void {
     let a = (Math.imul(parentLow, this.#multiplierA) + out[at]!) | 0;
     let b = (Math.imul(parentHigh, this.#multiplierB) + out[at + 1]!) | 0;
     // Three rounds of a Feistel network: each bit of either lane reaches all 64.
@@ -106,7 +106,7 @@ export class SeededBlockHasher implements BlockHasher {
     out[at + 1] = b;
   }
 
-  #text(text: string, domain: number, out: Uint32Array, at: number): void {
+  #text(text: string, domain: number, out: Int32Array, at: number): void {
     let a = this.#initA ^ domain;
     let b = this.#initB ^ text.length;
     for (let i = 0; i < text.length; i++) {

@@ -1,5 +1,6 @@
 /**
- * Names blocks by 64 bits, each in two 32-bit words, low word first: BigInt arithmetic would allocate. A block's hash is
+ * Names blocks by 64 bits, each in two signed 32-bit words, low word first: BigInt arithmetic would allocate, and so would
+ * unsigned words, half of which are no small integers to V8. A block's hash is
  * `chain(parent's hash, local)`, where `local` covers the block's tokens and extra keys alone; the first block's parent
  * is `root`. So a block whose parent is not known yet can be kept as its `local` alone.
  *
@@ -7,9 +8,9 @@
  */
 export interface BlockHasher {
   /** What the first block of a prompt chains on. `key` is what separates prompts of equal tokens (a salt); empty: nothing. */
-  root(key: string, out: Uint32Array, at: number): void;
+  root(key: string, out: Int32Array, at: number): void;
   /** Stands for a block's extra keys in `local`; 0 for none. */
-  extra(key: string, out: Uint32Array, at: number): void;
+  extra(key: string, out: Int32Array, at: number): void;
   /** Of the block `tokens[start, end)` alone, wherever it stands. */
   local(
     tokens: Uint32Array,
@@ -17,11 +18,11 @@ export interface BlockHasher {
     end: number,
     extraLow: number,
     extraHigh: number,
-    out: Uint32Array,
+    out: Int32Array,
     at: number,
   ): void;
   /** Replaces the local hash that stands at `out[at]` by the block's hash in its place: after the block of this hash. */
-  chain(parentLow: number, parentHigh: number, out: Uint32Array, at: number): void;
+  chain(parentLow: number, parentHigh: number, out: Int32Array, at: number): void;
 }
 
 /** The words of a hash as one number. */
@@ -30,9 +31,9 @@ export function hashOf(low: number, high: number): bigint {
 }
 
 export function lowWord(hash: bigint): number {
-  return Number(hash & 0xffff_ffffn);
+  return Number(BigInt.asIntN(32, hash));
 }
 
 export function highWord(hash: bigint): number {
-  return Number((hash >> 32n) & 0xffff_ffffn);
+  return Number(BigInt.asIntN(32, hash >> 32n));
 }

@@ -18,7 +18,7 @@ const EXTRA = 4;
 export class BlockStore {
   readonly #index: HolderIndex;
   readonly #hasher: BlockHasher;
-  readonly #words = new Uint32Array(6);
+  readonly #words = new Int32Array(6);
   /** What the next block of the same event chains on: the block before it, 0 where it is not held. */
   #previous = 0;
   /** Parents before children. */
@@ -41,7 +41,7 @@ export class BlockStore {
     const source = this.#index.sources.open(of);
     const context = this.#contextOf(of, source, event);
     this.#takePlace(event);
-    source.groups.learn(event);
+    if (event.groupIdx !== null) source.groups.learn(event);
     this.#mentions = 0;
     this.#previous = 0;
     for (let i = 0; i < event.hashCount; i++) {
@@ -50,7 +50,7 @@ export class BlockStore {
     }
     this.#index.mention(this.#mentioned, this.#mentions);
     this.#index.settle(context);
-    source.lastContext = context.isKept ? context : undefined;
+    if (source.lastContext !== context || !context.isKept) source.lastContext = context.isKept ? context : undefined;
     this.#index.settleOrphans(source);
   }
 
@@ -73,15 +73,11 @@ export class BlockStore {
     const words = this.#words;
     const { hashes } = batch;
     const at = 2 * (event.hashStart + i);
-    const low = hashes[at]!;
-    const high = hashes[at + 1]!;
+    const low = hashes[at]! | 0;
+    const high = hashes[at + 1]! | 0;
     const hasParent = i > 0 || event.hasParent;
-    const parentLow = hasParent ? hashes[at - 2]! : 0;
-    const parentHigh = hasParent ? hashes[at - 1]! : 0;
-    const { names } = source;
-    // Both lines of memory are on their way while the tokens are hashed.
-    this.#touched ^= names.touch(event.blockSize, low, high);
-    if (hasParent && this.#previous === 0) this.#touched ^= names.touch(event.blockSize, parentLow, parentHigh);
+    const parentLow = hasParent ? hashes[at - 2]! | 0 : 0;
+    const parentHigh = hasParent ? hashes[at - 1]! | 0 : 0;
     const keys = event.extraKeys === null ? null : extraKeysOf(event, i);
     this.#hashExtra(keys === null ? "" : extraKey(keys, !hasParent));
     const start = event.tokenStart + i * event.blockSize;
@@ -215,8 +211,8 @@ export class BlockStore {
   #storePlace(source: Source, { blockSize }: PackedEvent, hashes: Uint32Array, at: number): void {
     this.#previous = 0;
     const { orphans } = source;
-    const low = hashes[at]!;
-    const high = hashes[at + 1]!;
+    const low = hashes[at]! | 0;
+    const high = hashes[at + 1]! | 0;
     const exact = this.#index.held(source, blockSize, low, high);
     if (exact !== 0) {
       this.#renew(exact, source);

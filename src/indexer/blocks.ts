@@ -68,7 +68,7 @@ export class Blocks {
   mentionedAtMs(block: number): number {
     const slab = this.records.slab(block);
     const at = this.records.at(block) + MENTIONED_AT;
-    return slab[at]! + slab[at + 1]! * 2 ** 32;
+    return (slab[at]! >>> 0) + slab[at + 1]! * 2 ** 32;
   }
 
   /** A new block that nobody holds yet, as its context's newest; 0 where there is no number left. */
@@ -106,7 +106,7 @@ export class Blocks {
     this.#link(context, block, slab, at);
   }
 
-  #stamp(slab: Uint32Array, at: number, nowMs: number): void {
+  #stamp(slab: Int32Array, at: number, nowMs: number): void {
     if (++this.#mentions === MENTIONS_PER_EPOCH) {
       this.#mentions = 0;
       this.#epoch++;
@@ -117,7 +117,7 @@ export class Blocks {
     slab[at + MENTIONED_AT + 1] = nowMs / 2 ** 32;
   }
 
-  #link(context: Context, block: number, slab: Uint32Array, at: number): void {
+  #link(context: Context, block: number, slab: Int32Array, at: number): void {
     const older = context.newest;
     slab[at + NEWER] = 0;
     slab[at + OLDER] = older;
@@ -126,7 +126,7 @@ export class Blocks {
     context.newest = block;
   }
 
-  #unlink(context: Context, slab: Uint32Array, at: number): void {
+  #unlink(context: Context, slab: Int32Array, at: number): void {
     const newer = slab[at + NEWER]!;
     const older = slab[at + OLDER]!;
     if (newer === 0) context.newest = older;

@@ -134,6 +134,13 @@ export class Contexts {
     return context;
   }
 
+  /** Whether `settle` and all that belongs to it would change nothing: no beliefs anywhere, and room in this context. */
+  isSettled(context: Context, maxBlocks: number): boolean {
+    if (this.#kept.length !== 1 || context.position !== 0 || context.speculative.size > 0) return false;
+    const { size } = context;
+    return size > 0 && size <= maxBlocks;
+  }
+
   /** Keeps the context in the table if it has anything, as the last one used, and out of it otherwise. */
   settle(context: Context): void {
     if (context.isEmpty) this.dropIfEmpty(context);

@@ -21,8 +21,8 @@ const MAX_DEPTH = 22;
 const REMOVALS_PER_JOIN = 64;
 
 // What is moved between segments: the numbers of records, and their mixed hashes.
-const movedIndexes = new Uint32Array(MAX_SEGMENT_SLOTS);
-const movedHashes = new Uint32Array(MAX_SEGMENT_SLOTS);
+const movedIndexes = new Int32Array(MAX_SEGMENT_SLOTS);
+const movedHashes = new Int32Array(MAX_SEGMENT_SLOTS);
 
 /**
  * Finds records by the 64-bit hash in their first two words. Extendible hashing: a directory, indexed by the upper bits
@@ -37,7 +37,7 @@ export class HashTable {
   readonly #segments: Segments;
   /** Keeps keys that meet in one segment from being prepared: an engine chooses its hashes. */
   readonly #secret: number;
-  #directory: Uint32Array;
+  #directory: Int32Array;
   /** By how much a hash is shifted to give its entry in the directory, less the first bit. */
   #shift = 31;
   #mask = MIN_SEGMENT_SLOTS - 1;
@@ -48,7 +48,7 @@ export class HashTable {
     this.#records = records;
     this.#segments = segments;
     this.#secret = secret | 1;
-    this.#directory = Uint32Array.of(segments.take(MIN_SEGMENT_SLOTS));
+    this.#directory = Int32Array.of(segments.take(MIN_SEGMENT_SLOTS));
   }
 
   get size(): number {
@@ -60,7 +60,7 @@ export class HashTable {
     return this.#directory.byteLength;
   }
 
-  /** The record of this hash; 0 for none. */
+  /** The record of this hash, in signed words; 0 for none. */
   find(low: number, high: number): number {
     const mixed = this.#mix(low, high);
     const segment = this.#directory[(mixed >>> 1) >>> this.#shift]!;
@@ -78,7 +78,7 @@ export class HashTable {
       const i = word & INDEX_MASK;
       const record = this.#records.slab(i);
       const first = this.#records.at(i);
-      if (record[first] === low >>> 0 && record[first + 1] === high >>> 0) return i;
+      if (record[first] === low && record[first + 1] === high) return i;
     }
     return 0;
   }
@@ -138,7 +138,7 @@ export class HashTable {
       const segment = this.#directory[entry]!;
       if (entry === 0 || segment !== this.#directory[entry - 1]) this.#segments.give(segment, this.#mask + 1);
     }
-    this.#directory = new Uint32Array(0);
+    this.#directory = new Int32Array(0);
     this.#size = 0;
   }
 
@@ -146,7 +146,7 @@ export class HashTable {
     let mixed = Math.imul(low ^ this.#secret, 0x85ebca6b) ^ Math.imul(high, 0xc2b2ae35);
     mixed = Math.imul(mixed ^ (mixed >>> 15), this.#secret);
     mixed = Math.imul(mixed ^ (mixed >>> 13), 0x27d4eb2f);
-    return (mixed ^ (mixed >>> 16)) >>> 0;
+    return mixed ^ (mixed >>> 16);
   }
 
   #segmentOf(mixed: number): number {
@@ -215,7 +215,7 @@ export class HashTable {
 
   #doubleDirectory(): void {
     const old = this.#directory;
-    const wider = new Uint32Array(2 * old.length);
+    const wider = new Int32Array(2 * old.length);
     for (let entry = 0; entry < wider.length; entry++) wider[entry] = old[entry >>> 1]!;
     this.#directory = wider;
     this.#shift--;
@@ -296,5 +296,5 @@ function tagOf(mixed: number): number {
 const MAX_EXTRA = 31;
 
 function wordOf(mixed: number, i: number): number {
-  return (((mixed & MAX_EXTRA) << INDEX_BITS) | i) >>> 0;
+  return ((mixed & MAX_EXTRA) << INDEX_BITS) | i;
 }

@@ -120,7 +120,7 @@ export class HolderIndex {
   }
 
   /** The blocks of the hashes from number `from` to before `to`, in the order of a prompt. */
-  findAll(context: Context, hashes: Uint32Array, blocks: Uint32Array, from: number, to: number): void {
+  findAll(context: Context, hashes: Int32Array, blocks: Int32Array, from: number, to: number): void {
     for (let i = from; i < to; i++) this.#touched ^= context.touch(hashes[2 * i]!, hashes[2 * i + 1]!);
     for (let i = from; i < to; i++) blocks[i] = this.find(context, hashes[2 * i]!, hashes[2 * i + 1]!);
     for (let i = from; i < to; i++) {
@@ -170,6 +170,11 @@ export class HolderIndex {
     }
     this.holdings.setPlaces(holding, this.#sets.keep(holding, places));
     source.names.add(context.blockSize, nameLow, nameHigh, holding);
+    if (this.blocks.holders(block) === 0) {
+      this.#pairs++;
+      this.blocks.setHolders(block, holding);
+      return holding;
+    }
     this.#limitNames(block, number);
     this.holders.add(block, number, holding);
     return holding;
@@ -233,15 +238,20 @@ export class HolderIndex {
   /** These blocks of one prompt, in its order, are in use. The deeper one counts as the older: without it, nothing else is lost. */
   mention(blocks: ArrayLike<number>, count: number = blocks.length): void {
     const nowMs = this.#expires ? Math.floor(this.now()) : 0;
+    let context: Context | undefined;
     for (let i = count - 1; i >= 0; i--) {
       const block = blocks[i]!;
       const number = block === 0 ? 0 : this.blocks.context(block);
-      if (number !== 0) this.blocks.mention(this.contexts.numbered(number), block, nowMs);
+      if (number === 0) continue;
+      if (context?.number !== number) context = this.contexts.numbered(number);
+      this.blocks.mention(context, block, nowMs);
     }
   }
 
   /** Ends a step that changed this context: the bounds hold again, and some of what has expired is gone. */
   settle(context: Context): void {
+    // Nearly always nothing is to be done, a million times a second.
+    if (!this.#expires && this.contexts.isSettled(context, this.#options.maxPrefixesPerContext)) return;
     const { maxContexts, maxPrefixesPerContext } = this.#options;
     while (context.size > maxPrefixesPerContext) this.#evict(context.oldest);
     context.speculative.shrinkTo(maxPrefixesPerContext);
@@ -253,6 +263,7 @@ export class HolderIndex {
 
   /** Ends a step that changed the source's orphans. */
   settleOrphans(source: Source): void {
+    if (source.isKept && source.orphans.size === 0 && source.names.size > 0 && source.groups.size === 0) return;
     this.#evictedBlocks += source.orphans.shrinkTo(this.#options.maxOrphansPerSource);
     this.sources.settle(source);
   }
@@ -311,7 +322,9 @@ export class HolderIndex {
 
   /** Each eviction frees a record of both kinds, so that few are enough. */
   #makeRoom(): void {
-    while (this.blocks.records.growth + this.holdings.records.growth > 0 && !this.#mayGrow()) {
+    const blocks = this.blocks.records;
+    const holdings = this.holdings.records;
+    while (!(blocks.hasRoom && holdings.hasRoom) && !this.#mayGrow()) {
       const oldest = this.#oldestBlock();
       if (oldest === 0) return;
       this.#evict(oldest);

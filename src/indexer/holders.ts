@@ -3,8 +3,8 @@ import { Crowd } from "./crowd.ts";
 import type { Holdings } from "./holdings.ts";
 import type { PlaceSets } from "./place-sets.ts";
 
-/** A block's word for its holders: the first holding of a list, or with this bit the number of a crowd. */
-const CROWD = 0x8000_0000;
+/** A block's word for its holders: the first holding of a list, or with this bit, so below 0, the number of a crowd. */
+const CROWD = 0x8000_0000 | 0;
 
 /** Longest list; each step of a walk through it is a look at a record elsewhere. */
 const MAX_LIST = 24;
@@ -37,7 +37,7 @@ export class Holders {
   /** Where many hold the block. */
   crowd(block: number): Crowd | undefined {
     const holders = this.#blocks.holders(block);
-    return holders >= CROWD ? this.#crowds[holders - CROWD] : undefined;
+    return holders < 0 ? this.#crowds[holders & ~CROWD] : undefined;
   }
 
   /** The first holding of the list, where the block has no crowd; further ones by `next`. */
@@ -48,7 +48,7 @@ export class Holders {
   /** Asks the memory for the first of the list; see `HashTable.touch`. */
   touch(block: number): number {
     const holders = this.#blocks.holders(block);
-    return holders === 0 || holders >= CROWD ? 0 : this.#holdings.next(holders);
+    return holders <= 0 ? 0 : this.#holdings.next(holders);
   }
 
   /** The source's newest name for the block; 0 where it does not hold it. Further ones: `nextName`. */
@@ -105,7 +105,7 @@ export class Holders {
 
   /** Nobody holds the block any more; what its holdings say of each other is of no meaning then. */
   clear(block: number): void {
-    if (this.crowd(block) !== undefined) this.#dropCrowd(this.#blocks.holders(block) - CROWD);
+    if (this.crowd(block) !== undefined) this.#dropCrowd(this.#blocks.holders(block) & ~CROWD);
     this.#blocks.setHolders(block, 0);
   }
 
@@ -142,13 +142,13 @@ export class Holders {
     const number = this.#freeCrowds.pop() ?? this.#crowds.length;
     this.#crowds[number] = crowd;
     this.#crowdBytes += crowd.bytes;
-    this.#blocks.setHolders(block, CROWD + number);
+    this.#blocks.setHolders(block, CROWD | number);
   }
 
   #disperse(block: number): void {
     const names = this.all(block);
     if (names.length > MAX_LIST) return;
-    this.#dropCrowd(this.#blocks.holders(block) - CROWD);
+    this.#dropCrowd(this.#blocks.holders(block) & ~CROWD);
     let head = 0;
     for (const holding of names.reverse()) {
       this.#holdings.setNext(holding, head);

@@ -35,6 +35,10 @@ export interface MatchRequest {
   readonly tierWeights: TierWeights;
 }
 
+// Parts of a number by which matches are sorted: more blocks and sources than there can be.
+const MOST_BLOCKS = 2 ** 32;
+const MOST_SOURCES = 2 ** 14;
+
 /** Answers queries; what it needs for one it uses again for the next. */
 export class Matcher {
   readonly #index: HolderIndex;
@@ -46,10 +50,15 @@ export class Matcher {
     this.#plain = new PlainMatch(index, tierWeights["gpu"] ?? 1);
   }
 
-  /** Which pods hold how much of the prompt, in any order; a pod can be there once for each block size. What was found counts as used. */
+  /**
+   * Which pods hold how much of the prompt, best first, of equals by name; a pod can be there once for each block size.
+   * What was found counts as used.
+   */
   match(request: MatchRequest): PodMatch[] {
     const index = this.#index;
     const chains = this.#chains(request);
+    const simple = chains.length === 1 ? this.#simpleMatches(chains[0]!, request) : null;
+    if (simple !== null) return simple;
     const plain = chains.map((chain) => (chain.length === 0 ? [] : this.#plainClaims(chain, request)));
     const hybrid = hybridClaims(index, chains, request);
     const matches: PodMatch[] = [];
@@ -63,7 +72,50 @@ export class Matcher {
       index.contexts.settle(chain.context);
       podMatches(claims, chain, matches);
     }
+    return matches.sort(compareMatches);
+  }
+
+  /**
+   * Where there are no groups, no beliefs, and one rank of each pod, as nearly always: without a claim for each source, and
+   * sorted by numbers. `null` where it is not so.
+   */
+  #simpleMatches(chain: PromptChain, request: MatchRequest): PodMatch[] | null {
+    const { sources, contexts } = this.#index;
+    if (sources.haveGroups || chain.context.speculative.size > 0 || chain.length === 0) return null;
+    const plain = this.#plain;
+    plain.run(chain, this.#asked(request));
+    const { found, known } = plain;
+    const byPod = sources.byPod();
+    const keys = new Float64Array(found.length);
+    let longest = 0;
+    for (let at = 0; at < found.length; at++) {
+      const source = sources.numbered(found[at]!);
+      if (source.siblings.size > 1) return null;
+      const blocks = known[found[at]!]!;
+      if (blocks > longest) longest = blocks;
+      keys[at] = (MOST_BLOCKS - blocks) * MOST_SOURCES + source.order;
+    }
+    if (longest === 0) return [];
+    keys.sort();
+    chain.mention(longest);
+    contexts.settle(chain.context);
+    const matches: PodMatch[] = [];
+    let ranks: readonly RankMatch[] = [];
+    for (const key of keys) {
+      const source = byPod[key % MOST_SOURCES]!;
+      // Neighbours are alike: what they have in common is the same object.
+      if (!plain.isLike(source.number, source.rank, ranks[0])) ranks = [rankMatch(source.rank, this.#claim(source, 0))];
+      matches.push(podMatch(source.pod, known[source.number]!, ranks, chain));
+    }
     return matches;
+  }
+
+  #asked({ readyPods }: MatchRequest): (source: number) => boolean {
+    const { sources } = this.#index;
+    return (number) => {
+      const { isHidden, groups, pod } = sources.numbered(number);
+      return !isHidden && groups.size === 0 && (readyPods === undefined || readyPods.has(pod));
+    };
   }
 
   #chains({ model, lora, prompt, blockSize }: MatchRequest): PromptChain[] {
@@ -79,13 +131,8 @@ export class Matcher {
   /** What ranks without attention groups hold, and what is believed: everything from the first block on. */
   #plainClaims(chain: PromptChain, request: MatchRequest): Claim[] {
     const { sources } = this.#index;
-    const { readyPods } = request;
-    const isAsked = (number: number): boolean => {
-      const { isHidden, groups, pod } = sources.numbered(number);
-      return !isHidden && groups.size === 0 && (readyPods === undefined || readyPods.has(pod));
-    };
     const plain = this.#plain;
-    plain.run(chain, isAsked);
+    plain.run(chain, this.#asked(request));
     const claims: Claim[] = [];
     for (const number of plain.found) {
       const known = plain.known[number]!;
@@ -168,8 +215,31 @@ export function newClaim(pod: string, source: Source | undefined): Claim {
   return { pod, source, ...none, isLowerBound: false };
 }
 
-function podMatches(claims: readonly Claim[], { context, length }: PromptChain, matches: PodMatch[]): void {
+/** The most tokens first, of equals by name, then the smallest block. */
+function compareMatches(left: PodMatch, right: PodMatch): number {
+  if (left.matchedTokens !== right.matchedTokens) return right.matchedTokens - left.matchedTokens;
+  if (left.pod !== right.pod) return left.pod < right.pod ? -1 : 1;
+  return left.blockSize - right.blockSize;
+}
+
+function podMatch(
+  pod: string,
+  matchedBlocks: number,
+  ranks: readonly RankMatch[],
+  { context, length }: PromptChain,
+): PodMatch {
   const { blockSize } = context;
+  return {
+    pod,
+    blockSize,
+    matchedBlocks,
+    matchedTokens: matchedBlocks * blockSize,
+    matchPercent: Math.floor((100 * matchedBlocks) / length),
+    ranks,
+  };
+}
+
+function podMatches(claims: readonly Claim[], chain: PromptChain, matches: PodMatch[]): void {
   const byPod = new Map<string, { matchedBlocks: number; ranks: RankMatch[] }>();
   for (const claim of claims) {
     const found = getOrCreate(byPod, claim.pod, () => ({ matchedBlocks: 0, ranks: [] }));
@@ -177,14 +247,8 @@ function podMatches(claims: readonly Claim[], { context, length }: PromptChain, 
     if (claim.source !== undefined && claim.knownBlocks > 0) found.ranks.push(rankMatch(claim.source.rank, claim));
   }
   for (const [pod, { matchedBlocks, ranks }] of byPod) {
-    matches.push({
-      pod,
-      blockSize,
-      matchedBlocks,
-      matchedTokens: matchedBlocks * blockSize,
-      matchPercent: Math.floor((100 * matchedBlocks) / length),
-      ranks: ranks.length < 2 ? ranks : ranks.sort((left, right) => left.rank - right.rank),
-    });
+    if (ranks.length > 1) ranks.sort((left, right) => left.rank - right.rank);
+    matches.push(podMatch(pod, matchedBlocks, ranks, chain));
   }
 }
 

@@ -27,6 +27,9 @@ export class PlaceSets {
   readonly #uses: number[] = [];
   /** Of holdings whose set has no number. */
   readonly #own = new Map<number, PlaceSet>();
+  /** What was kept last, and its number: the places of one event after the other are the same array. */
+  #lastPlaces: readonly Place[] = [];
+  #lastNumber = 0;
 
   constructor(weights: TierWeights) {
     this.#weights = weights;
@@ -44,6 +47,20 @@ export class PlaceSets {
 
   /** The number by which the holding names these places from now on. */
   keep(holding: number, places: readonly Place[]): number {
+    const last = this.#sets[this.#lastNumber];
+    if (last !== undefined && this.#lastPlaces === places) {
+      this.#uses[this.#lastNumber]!++;
+      return this.#lastNumber;
+    }
+    const number = this.#number(holding, places);
+    if (number !== OWN_PLACES) {
+      this.#lastNumber = number;
+      this.#lastPlaces = places;
+    }
+    return number;
+  }
+
+  #number(holding: number, places: readonly Place[]): number {
     let free = -1;
     for (let number = 0; number < OWN_PLACES; number++) {
       const set = this.#sets[number];

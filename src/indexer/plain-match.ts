@@ -1,5 +1,6 @@
 import type { Crowd } from "./crowd.ts";
 import type { HolderIndex } from "./holder-index.ts";
+import type { RankMatch } from "./indexer.ts";
 import type { PromptChain } from "./prompt-chain.ts";
 
 /**
@@ -35,6 +36,18 @@ export class PlainMatch {
   constructor(index: HolderIndex, gpuWeight: number) {
     this.#index = index;
     this.#gpuWeight = gpuWeight;
+  }
+
+  /** Whether this is what the source has, on this rank. */
+  isLike(source: number, rank: number, match: RankMatch | undefined): boolean {
+    return (
+      match !== undefined &&
+      match.rank === rank &&
+      match.matchedBlocks === this.known[source] &&
+      match.gpuBlocks === this.gpu[source] &&
+      match.cpuBlocks === this.memory[source] &&
+      match.weightedBlocks === this.weight[source]
+    );
   }
 
   /** Blocks that the source has from the first one on. */

@@ -9,7 +9,7 @@ export type Prompt =
   | { readonly tokens: Uint32Array; readonly hasher: BlockHasher; readonly identity: PromptIdentity }
   | { readonly hashes: BigUint64Array };
 
-const extra = new Uint32Array(2);
+const extra = new Int32Array(2);
 
 /** Writes the chained hashes of the prompt's blocks from number `from` to before `to`; those before must stand there. */
 export function hashPrompt(
@@ -17,7 +17,7 @@ export function hashPrompt(
   blockSize: number,
   from: number,
   to: number,
-  hashes: Uint32Array,
+  hashes: Int32Array,
 ): void {
   const { extraKeys, cacheSalt } = identity;
   for (let block = from; block < to; block++) {
@@ -35,8 +35,8 @@ export function hashPrompt(
 
 /** Memory for the chains of prompts, used again by the next query. */
 export class ChainMemory {
-  hashes: Uint32Array = new Uint32Array(1024);
-  blocks: Uint32Array = new Uint32Array(512);
+  hashes: Int32Array = new Int32Array(1024);
+  blocks: Int32Array = new Int32Array(512);
 }
 
 /** Blocks that are hashed and looked up at once: few at first, since most prompts are held by nobody, then more. */
@@ -99,7 +99,7 @@ export class PromptChain {
     const prompt = this.#prompt;
     if ("hashes" in prompt) {
       // Low word first: every platform of Node is little-endian.
-      hashes.set(new Uint32Array(prompt.hashes.buffer, prompt.hashes.byteOffset + 8 * from, 2 * (to - from)), 2 * from);
+      hashes.set(new Int32Array(prompt.hashes.buffer, prompt.hashes.byteOffset + 8 * from, 2 * (to - from)), 2 * from);
     } else {
       hashPrompt(prompt, this.context.blockSize, from, to, hashes);
     }
@@ -109,9 +109,9 @@ export class PromptChain {
 
   #widen(length: number): void {
     const longer = Math.max(length, Math.min(this.length, 2 * this.#memory.blocks.length));
-    const hashes = new Uint32Array(2 * longer);
+    const hashes = new Int32Array(2 * longer);
     hashes.set(this.#memory.hashes.subarray(0, 2 * this.#known));
-    const blocks = new Uint32Array(longer);
+    const blocks = new Int32Array(longer);
     blocks.set(this.#memory.blocks.subarray(0, this.#known));
     this.#memory.hashes = hashes;
     this.#memory.blocks = blocks;

@@ -6,7 +6,7 @@ const SLAB_MASK = SLAB_RECORDS - 1;
 const FIRST_RECORDS = 64;
 
 /**
- * Records of some 32-bit words, named by a number from 1. Their memory never moves but for the first slab, which is
+ * Records of some signed 32-bit words, named by a number from 1. Their memory never moves but for the first slab, which is
  * copied while it is small: growth costs the same little at any size. A number that was given back is taken again.
  *
  * A record's words are `slab(i)[at(i)]` and on; after `take` slabs must be asked for anew. The first two words of a
@@ -15,7 +15,7 @@ const FIRST_RECORDS = 64;
 export class Records {
   readonly words: number;
   readonly #limit: number;
-  readonly #slabs: Uint32Array[] = [];
+  readonly #slabs: Int32Array[] = [];
   #capacity = 0;
   #next = 1;
   #free = 0;
@@ -37,15 +37,20 @@ export class Records {
     return this.#capacity * this.words * 4;
   }
 
+  /** Whether the next `take` needs no more memory. */
+  get hasRoom(): boolean {
+    return this.#free !== 0 || this.#next < this.#capacity;
+  }
+
   /** What the next `take` adds to `bytes`; infinite where it would return 0. */
   get growth(): number {
-    if (this.#free !== 0 || this.#next < this.#capacity) return 0;
+    if (this.hasRoom) return 0;
     if (this.#next > this.#limit) return Number.POSITIVE_INFINITY;
     if (this.#capacity >= SLAB_RECORDS) return SLAB_RECORDS * this.words * 4;
     return (this.#capacity === 0 ? FIRST_RECORDS : this.#capacity) * this.words * 4;
   }
 
-  slab(i: number): Uint32Array {
+  slab(i: number): Int32Array {
     return this.#slabs[i >>> SLAB_BITS]!;
   }
 
@@ -78,12 +83,12 @@ export class Records {
   #grow(): void {
     if (this.#capacity >= SLAB_RECORDS || this.#capacity === 0) {
       const records = this.#capacity === 0 ? FIRST_RECORDS : SLAB_RECORDS;
-      this.#slabs.push(new Uint32Array(records * this.words));
+      this.#slabs.push(new Int32Array(records * this.words));
       this.#capacity += records;
       return;
     }
     this.#capacity *= 2;
-    const larger = new Uint32Array(this.#capacity * this.words);
+    const larger = new Int32Array(this.#capacity * this.words);
     larger.set(this.#slabs[0]!);
     this.#slabs[0] = larger;
   }

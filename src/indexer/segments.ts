@@ -15,7 +15,7 @@ export const MAX_SEGMENT_SLOTS = 1024;
  * `words(segment)[at(segment)]` and on, its bytes likewise. After `take` both must be asked for anew.
  */
 export class Segments {
-  readonly #words: Uint32Array[] = [];
+  readonly #words: Int32Array[] = [];
   readonly #bytes: Uint8Array[] = [];
   /** By binary logarithm of the size. */
   readonly #free: number[][] = Array.from({ length: Math.log2(MAX_SEGMENT_SLOTS) + 1 }, () => []);
@@ -26,7 +26,7 @@ export class Segments {
     return this.#capacity * 5;
   }
 
-  words(segment: number): Uint32Array {
+  words(segment: number): Int32Array {
     return this.#words[segment >>> SLAB_BITS]!;
   }
 
@@ -66,13 +66,13 @@ export class Segments {
   #grow(): void {
     if (this.#capacity >= SLAB_SLOTS || this.#capacity === 0) {
       const slots = this.#capacity === 0 ? FIRST_SLOTS : SLAB_SLOTS;
-      this.#words.push(new Uint32Array(slots));
+      this.#words.push(new Int32Array(slots));
       this.#bytes.push(new Uint8Array(slots));
       this.#capacity += slots;
       return;
     }
     this.#capacity *= 2;
-    const words = new Uint32Array(this.#capacity);
+    const words = new Int32Array(this.#capacity);
     const bytes = new Uint8Array(this.#capacity);
     words.set(this.#words[0]!);
     bytes.set(this.#bytes[0]!);

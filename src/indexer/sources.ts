@@ -22,6 +22,10 @@ export class Source {
   isHidden = false;
   /** Whether `Sources` knows it. */
   isKept = false;
+  /** All ranks of its pod that have anything, this one among them; as long as it is kept. */
+  siblings: ReadonlyMap<number, Source> = new Map();
+  /** Its place in `Sources.byPod`. */
+  order = 0;
   /** Where its last event belonged: the next one's belongs there, too, as a rule. */
   lastContext: Context | undefined;
 
@@ -46,6 +50,7 @@ export class Sources {
   readonly #numbers = new NumberedList<Source>(MAX_SOURCE);
   readonly #hybrid = new Set<Source>();
   readonly #withoutFirstBlock = new Set<Source>();
+  #byPod: Source[] | null = null;
   #size = 0;
 
   constructor(newTable: () => HashTable) {
@@ -88,6 +93,15 @@ export class Sources {
     return this.#models.get(model)?.get(pod)?.values() ?? [];
   }
 
+  /** All of them by the name of the pod, each with its place there as `order`. Made anew after one has come or gone. */
+  byPod(): readonly Source[] {
+    if (this.#byPod === null) {
+      this.#byPod = [...this.all()].sort((left, right) => (left.pod < right.pod ? -1 : left.pod > right.pod ? 1 : 0));
+      for (const [order, source] of this.#byPod.entries()) source.order = order;
+    }
+    return this.#byPod;
+  }
+
   /** Whether any rank has told of attention groups. */
   get haveGroups(): boolean {
     return this.#hybrid.size > 0;
@@ -120,6 +134,8 @@ export class Sources {
     const ranks = getOrCreate(pods, source.pod, () => new Map<number, Source>());
     ranks.set(source.rank, source);
     source.isKept = true;
+    source.siblings = ranks;
+    this.#byPod = null;
     this.#size++;
   }
 
@@ -129,6 +145,7 @@ export class Sources {
     if (!source.isKept) return;
     source.isKept = false;
     source.lastContext = undefined;
+    this.#byPod = null;
     const pods = this.#models.get(source.model);
     const ranks = pods?.get(source.pod);
     if (pods === undefined || ranks === undefined) return;

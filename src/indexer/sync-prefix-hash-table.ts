@@ -125,7 +125,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     checkBlockSize(blockSize);
     const prompt = this.#promptOf(tokens, identity);
     const hashes = new BigUint64Array(Math.floor(prompt.tokens.length / blockSize));
-    hashPrompt(prompt, blockSize, 0, hashes.length, new Uint32Array(hashes.buffer));
+    hashPrompt(prompt, blockSize, 0, hashes.length, new Int32Array(hashes.buffer));
     return hashes;
   }
 
@@ -244,14 +244,11 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     blockSize?: number,
   ): PodMatch[] {
     const request = { model, lora: canonicalLora(lora), prompt, blockSize, readyPods, tierWeights: this.#tierWeights };
-    const best = new Map<string, PodMatch>();
-    for (const match of this.#matcher.match(request)) {
-      const other = best.get(match.pod);
-      if (other === undefined || other.matchedTokens < match.matchedTokens) best.set(match.pod, match);
-    }
-    return [...best.values()].sort(
-      (left, right) => right.matchedTokens - left.matchedTokens || (left.pod < right.pod ? -1 : 1),
-    );
+    const matches = this.#matcher.match(request);
+    if (blockSize !== undefined || this.#index.contexts.size === 1) return matches;
+    // The best comes first, so that what follows of the same pod is of another block size, and no better.
+    const pods = new Set<string>();
+    return matches.filter(({ pod }) => !pods.has(pod) && pods.add(pod));
   }
 
   #processOne(source: BlockSource, event: BlockStored | BlockRemoved): void {
@@ -265,7 +262,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     if (source !== undefined) {
       const place = placeOf(event);
       for (let i = 0, at = 2 * event.hashStart; i < event.hashCount; i++, at += 2) {
-        this.#removePlace(source, hashes[at]!, hashes[at + 1]!, place);
+        this.#removePlace(source, hashes[at]! | 0, hashes[at + 1]! | 0, place);
       }
       this.#index.sources.settle(source);
     }

@@ -19,7 +19,7 @@ const CPU: Place = { tier: "cpu", group: null };
 
 describe("Holdings", () => {
   it("keep every part of a record apart from the others", () => {
-    const word = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+    const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
     const parts = fc.record({
       source: fc.integer({ min: 1, max: MAX_SOURCE }),
       low: word,

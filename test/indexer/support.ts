@@ -91,7 +91,7 @@ export class ManualClock implements Clock {
 /** A hasher whose hashes are whole numbers instead of pairs of words. */
 export class WholeHasher {
   readonly #hasher: BlockHasher;
-  readonly #words = new Uint32Array(2);
+  readonly #words = new Int32Array(2);
 
   constructor(hasher: BlockHasher) {
     this.#hasher = hasher;

@@ -93,7 +93,8 @@ class TableWithTruth {
     this.table = new HashTable(this.records, this.segments, secret);
   }
 
-  add(low: number, high: number): void {
+  add(anyLow: number, anyHigh: number): void {
+    const [low, high] = [anyLow | 0, anyHigh | 0];
     const key = `${low} ${high}`;
     if (this.truth.has(key)) return;
     const i = this.records.take();
@@ -102,7 +103,8 @@ class TableWithTruth {
     this.truth.set(key, i);
   }
 
-  remove(low: number, high: number): void {
+  remove(anyLow: number, anyHigh: number): void {
+    const [low, high] = [anyLow | 0, anyHigh | 0];
     const key = `${low} ${high}`;
     const i = this.truth.get(key);
     if (i === undefined) return;
@@ -131,7 +133,7 @@ describe("HashTable", () => {
         for (const [isAdded, low, high] of steps) {
           if (isAdded) both.add(low, high);
           else both.remove(low, high);
-          assert.equal(both.table.find(low, high), both.truth.get(`${low} ${high}`) ?? 0);
+          assert.equal(both.table.find(low | 0, high | 0), both.truth.get(`${low | 0} ${high | 0}`) ?? 0);
         }
         both.check();
       }),
@@ -150,7 +152,7 @@ describe("HashTable", () => {
     for (let i = 0; i < 39_900; i++) both.add(low(i), i);
     both.check();
     assert.ok(both.segments.totalBytes <= 1.5 * grown, "segments that were joined are used again");
-    assert.equal(both.table.find(low(1), 2), 0);
+    assert.equal(both.table.find(low(1) | 0, 2), 0);
   });
 
   it("never moves more than a segment at once", () => {
