@@ -108,6 +108,8 @@ export function withServeFlags(command: Command): Command {
       "--log-level <level>",
       "trace, debug, info, warn, error, fatal or silent (default: info); SIGUSR2 changes to debug and back",
     )
+    .option("--hash <name>", "of blocks: seeded, or xxh3 to be asked by /query_by_hash (default: seeded)")
+    .option("--hash-seed <number>", "of xxh3: the same as the callers' (default: 0)")
     .option("--max-index-bytes <bytes>", "memory of the index (default: 1 GiB)", numberFlag)
     .option("--max-contexts <count>", "models × adapters × block sizes in the index", numberFlag)
     .option("--max-prefixes-per-context <count>", "blocks of each of them", numberFlag)

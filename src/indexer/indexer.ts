@@ -183,7 +183,10 @@ export interface PrefixIndexer {
 
   /** What seeds the hashes of blocks: 64 bits. Who knows it can make prompts that collide. */
   readonly seed: bigint;
-  /** Takes another seed. Throws KVEventSyncError `not-empty` where anything is indexed, waits or is believed. */
+  /**
+   * Takes another seed. Throws KVEventSyncError `not-empty` where anything is indexed, waits or is believed, `fixed-seed`
+   * where others know the hashes.
+   */
   reseed(seed: bigint): void;
   /**
    * Everything that is known of this source: what is held, in any order, then what waits, the oldest first. The source

@@ -23,8 +23,9 @@ import { Matcher } from "./match.ts";
 import { type Place, placeName, placeOf, removePlace } from "./places.ts";
 import { hashPrompt, type Prompt } from "./prompt-chain.ts";
 import type { Source } from "./sources.ts";
-import { resolveTableOptions, type SyncPrefixHashTableOptions } from "./table-options.ts";
+import { type HashName, resolveTableOptions, type SyncPrefixHashTableOptions } from "./table-options.ts";
 import type { TierWeights } from "./tiers.ts";
+import { Xxh3BlockHasher } from "./xxh3-block-hasher.ts";
 
 export type { SyncPrefixHashTableOptions } from "./table-options.ts";
 
@@ -42,6 +43,7 @@ export type { SyncPrefixHashTableOptions } from "./table-options.ts";
  */
 export class SyncPrefixHashTable implements PrefixIndexer {
   readonly #index: HolderIndex;
+  readonly #hash: HashName;
   #seed: bigint;
   readonly #tierWeights: TierWeights;
   readonly #matcher: Matcher;
@@ -57,7 +59,8 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     this.#tierWeights = resolved.tierWeights;
     this.#matcher = new Matcher(this.#index, resolved.tierWeights);
     this.#seed = resolved.seed;
-    this.#hasher = new SeededBlockHasher(resolved.seed);
+    this.#hash = resolved.hash;
+    this.#hasher = hasherOf(resolved.hash, resolved.seed);
     this.#store = new BlockStore(this.#index, this.#hasher);
   }
 
@@ -202,12 +205,16 @@ export class SyncPrefixHashTable implements PrefixIndexer {
   }
 
   reseed(seed: bigint): void {
+    if (this.#hash === "xxh3" && BigInt.asUintN(64, seed) !== this.#seed) {
+      const problem = `index: its hashes are of the seed ${this.#seed}, by which others know them, not of ${seed}`;
+      throw new KVEventSyncError("fixed-seed", problem);
+    }
     const { contexts, sources } = this.#index;
     if (contexts.size > 0 || sources.size > 0) {
       throw new KVEventSyncError("not-empty", "index: has blocks of another seed; take a new index, or clear this one");
     }
     this.#seed = BigInt.asUintN(64, seed);
-    this.#hasher = new SeededBlockHasher(this.#seed);
+    this.#hasher = hasherOf(this.#hash, this.#seed);
     this.#store = new BlockStore(this.#index, this.#hasher);
   }
 
@@ -287,6 +294,10 @@ export class SyncPrefixHashTable implements PrefixIndexer {
       if (orphan.places.length === 0) source.orphans.remove(orphan);
     }
   }
+}
+
+function hasherOf(hash: HashName, seed: bigint): BlockHasher {
+  return hash === "xxh3" ? new Xxh3BlockHasher(seed) : new SeededBlockHasher(seed);
 }
 
 function checkBlockSize(blockSize: number): void {

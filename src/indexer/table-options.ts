@@ -25,9 +25,19 @@ export interface SyncPrefixHashTableOptions {
   /** What a block is worth by its tier, from 0 to 1; other tiers count 0.5. @default { gpu: 1, cpu: 0.8 } */
   readonly tierWeights?: TierWeights;
   readonly clock?: Clock;
-  /** 64 bits; for tests that need the same hashes again. @default random, so that collisions cannot be prepared */
+  /**
+   * How blocks are named: `seeded` by a fast hash of our own, or `xxh3` by the rolling XXH3-64 that other indexers speak
+   * (Mooncake, RFC 1403), for `getPrefixHashes` and `matchHashes` with hashes of others. @default seeded
+   */
+  readonly hash?: HashName;
+  /**
+   * 64 bits. @default random for `seeded`, so that collisions cannot be prepared; 0 for `xxh3`, where all who exchange
+   * hashes have the same
+   */
   readonly seed?: bigint;
 }
+
+export type HashName = "seeded" | "xxh3";
 
 /** The same, complete and checked; `entryTtlMs` is `Infinity` for never. */
 export type ResolvedTableOptions = Required<SyncPrefixHashTableOptions>;
@@ -38,7 +48,12 @@ export function resolveTableOptions(options: SyncPrefixHashTableOptions): Resolv
   if (!(entryTtlMs >= 0)) {
     throw new ConfigurationError("invalid-option", `entryTtlMs is ${entryTtlMs}: use 0 for never, or milliseconds`);
   }
+  const hash = options.hash ?? "seeded";
+  if (hash !== "seeded" && hash !== "xxh3") {
+    throw new ConfigurationError("invalid-option", `hash is ${JSON.stringify(hash)}: use seeded or xxh3`);
+  }
   return {
+    hash,
     maxContexts: positiveInteger("maxContexts", options.maxContexts ?? 1000),
     maxPrefixesPerContext: positiveInteger("maxPrefixesPerContext", options.maxPrefixesPerContext ?? 50_000_000),
     maxBytes: positiveInteger("maxBytes", options.maxBytes ?? 2 ** 30),
@@ -46,7 +61,7 @@ export function resolveTableOptions(options: SyncPrefixHashTableOptions): Resolv
     entryTtlMs: entryTtlMs === 0 ? Number.POSITIVE_INFINITY : entryTtlMs,
     tierWeights: tierWeights(options.tierWeights ?? {}),
     clock: options.clock ?? systemClock,
-    seed: options.seed ?? randomHashSeed(),
+    seed: options.seed ?? (hash === "xxh3" ? 0n : randomHashSeed()),
   };
 }
 

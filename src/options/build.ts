@@ -64,6 +64,13 @@ const schema = z.strictObject({
   plainUsername: text.optional(),
   plainPassword: text.optional(),
   plainPasswordFile: text.optional(),
+  hash: z.enum(["seeded", "xxh3"]).optional(),
+  hashSeed: z
+    .union([
+      count(0),
+      z.string().regex(/^(0x[0-9a-f]{1,16}|\d{1,20})$/i, "expected a number, or 0x and hexadecimal digits"),
+    ])
+    .optional(),
   maxIndexBytes: count(1).optional(),
   maxContexts: count(1).optional(),
   maxPrefixesPerContext: count(1).optional(),
@@ -113,6 +120,7 @@ const DEFAULTS = {
   waitingRequestMs: DEFAULT_ROUTING.cost.waitingMs,
   speculativeTtlMs: DEFAULT_ROUTING.speculativeTtlMs,
   loadIntervalMs: DEFAULT_ROUTING.loadIntervalMs,
+  hash: "seeded",
   maxIndexBytes: 2 ** 30,
   maxContexts: 1_000,
   maxPrefixesPerContext: 50_000_000,
@@ -173,6 +181,8 @@ export function buildOptions(merged: Readonly<Record<string, unknown>>, found: r
     routing: routingOf(values),
     ...(values.extProcPort !== undefined && { extProcPort: values.extProcPort }),
     index: withoutUndefined({
+      hash: values.hash,
+      seed: seedOf(values),
       maxBytes: values.maxIndexBytes,
       maxContexts,
       maxPrefixesPerContext,
@@ -212,6 +222,13 @@ function routingOf(values: Values): RoutingOptions {
     }),
     cost: withoutUndefined({ prefillMsPerToken, runningMs, waitingMs }),
   });
+}
+
+/** Of hashes that others know: a seed of our own hash is random, and nobody's business. */
+function seedOf({ hash, hashSeed }: Values): bigint | undefined {
+  if (hashSeed === undefined) return undefined;
+  if (hash !== "xxh3") throw new ConfigurationError("invalid-option", "hashSeed is for hash xxh3; leave it out");
+  return BigInt.asUintN(64, BigInt(hashSeed));
 }
 
 function kubernetesOf(values: Values): KubernetesOptions {

@@ -78,6 +78,8 @@ export const VARIABLES: Readonly<Record<string, Variable>> = {
   KV_WAITING_REQUEST_MS: { option: "waitingRequestMs", ...NUMBER },
   KV_SPECULATIVE_TTL: { option: "speculativeTtlMs", ...DURATION },
   KV_LOAD_INTERVAL: { option: "loadIntervalMs", ...DURATION },
+  KV_HASH: { option: "hash", ...TEXT },
+  KV_HASH_SEED: { option: "hashSeed", ...TEXT },
   KV_MAX_INDEX_BYTES: { option: "maxIndexBytes", ...NUMBER },
   KV_MODEL: { option: "model", ...TEXT },
   KV_LOG_LEVEL: { option: "logLevel", ...TEXT },

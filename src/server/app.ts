@@ -11,12 +11,12 @@ import type { RequestMetrics } from "../metrics.ts";
 import type { RequestRouter } from "../routing/request-router.ts";
 import type { PodDirectory } from "../sync/status.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { readRegistration, readRoute, readUnregistration } from "./bodies.ts";
+import { readHashQuery, readRegistration, readRoute, readUnregistration } from "./bodies.ts";
 import { Dumps } from "./dump.ts";
 import { HttpError } from "./http-error.ts";
 import { describeApi } from "./openapi.ts";
 import { readAnyQuery } from "./prompt.ts";
-import { answerQuery } from "./query.ts";
+import { answerHashQuery, answerQuery } from "./query.ts";
 import { answerRoute, answerScore } from "./route.ts";
 import { workerOf } from "./workers.ts";
 
@@ -52,6 +52,7 @@ const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** Which methods a path takes, for those that come with another. */
 const METHODS: Readonly<Record<string, string>> = {
   "/query": "POST",
+  "/query_by_hash": "POST",
   "/route": "POST",
   "/score": "POST",
   "/register": "POST",
@@ -83,6 +84,10 @@ export function createApp(parts: ServerParts): OpenAPIHono {
     const { query, tokenized } = await readAnyQuery(await bodyOf(c), parts.tokenizer ?? null, c.req.raw.signal);
     const answer = answerQuery(query, indexer, directory);
     return c.json(tokenized === null ? answer : { ...answer, tokenized });
+  });
+  app.post("/query_by_hash", limit, async (c) => {
+    const { indexer, directory } = parts;
+    return c.json(answerHashQuery(readHashQuery(await bodyOf(c)), indexer, directory));
   });
   for (const [path, answer] of [
     ["/route", answerRoute],

@@ -50,6 +50,39 @@ const documentedQuery = z
   })
   .openapi("QueryRequest");
 
+/** A hash of 64 bits; JSON keeps 53 of a number's. */
+const seqHash = z.union([z.number(), z.string()]).refine(isHash, {
+  error: "expected a number up to 9007199254740991, or a text of decimal digits or of 0x and hexadecimal ones",
+});
+
+function isHash(value: unknown): boolean {
+  if (typeof value === "number") return Number.isSafeInteger(value) && value >= 0;
+  return typeof value === "string" && /^(0x[0-9a-f]{1,16}|\d{1,20})$/i.test(value);
+}
+
+const documentedHashQuery = z
+  .object({
+    seq_hashes: z
+      .array(seqHash)
+      .max(MAX_TOKENS)
+      .openapi({ description: "Of the prompt's blocks, chained: rolling XXH3-64 of a daemon with --hash xxh3." }),
+    block_size: z
+      .number()
+      .int()
+      .min(1)
+      .max(2 ** 20)
+      .openapi({ description: "Tokens." }),
+    model_name: name,
+    routing_group: name.nullish().openapi({ description: "Default: default." }),
+    lora_name: z.string().nullish(),
+    lora_id: z.number().int().nullish(),
+    tenant_id: unsupported.optional(),
+  })
+  .openapi("QueryByHashRequest");
+const hashQuery = documentedHashQuery.extend({
+  seq_hashes: longArray(seqHash, isHash),
+});
+
 /** The same, where a body full of mistakes costs no more than one. */
 const query = documentedQuery.extend({
   token_ids: longArray(tokenId, (value) => typeof value === "number" && value >>> 0 === value),
@@ -128,8 +161,9 @@ const unregister = z
   .openapi("UnregisterRequest");
 
 /** For the OpenAPI document. */
-export const bodySchemas: Readonly<Record<"query" | "route" | "register" | "unregister", z.ZodType>> = {
+export const bodySchemas: Readonly<Record<"query" | "queryByHash" | "route" | "register" | "unregister", z.ZodType>> = {
   query: documentedQuery,
+  queryByHash: documentedHashQuery,
   route: documentedQuery.extend(routeFields).openapi("RouteRequest"),
   register,
   unregister,
@@ -156,6 +190,28 @@ export function readQuery(body: unknown): QueryRequest {
     lora: lora_name ? lora_name : (lora_id ?? -1),
     cacheSalt: cache_salt ?? null,
     extraKeys: extra_keys ?? null,
+  };
+}
+
+/** What is asked of the index by hashes. */
+export interface HashQueryRequest {
+  readonly hashes: BigUint64Array;
+  readonly blockSize: number;
+  readonly model: string;
+  readonly routingGroup: string;
+  /** Name or id; −1 for the base model. */
+  readonly lora: string | number;
+}
+
+/** Throws HttpError 400. */
+export function readHashQuery(body: unknown): HashQueryRequest {
+  const { seq_hashes, block_size, model_name, routing_group, lora_name, lora_id } = checked(hashQuery, body);
+  return {
+    hashes: BigUint64Array.from(seq_hashes, (hash) => BigInt(hash)),
+    blockSize: block_size,
+    model: model_name,
+    routingGroup: routing_group ?? "default",
+    lora: lora_name ? lora_name : (lora_id ?? -1),
   };
 }
 

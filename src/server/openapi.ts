@@ -144,6 +144,10 @@ function routes(): Parameters<OpenAPIHono["openAPIRegistry"]["registerPath"]>[0]
       200: json(queryResponse, "The instances that hold any of it."),
       ...refused(404),
     }),
+    post("/query_by_hash", "The same by the hashes of the prompt's blocks.", bodySchemas.queryByHash, {
+      200: json(queryResponse, "The instances that hold any of it."),
+      ...refused(404),
+    }),
     post("/route", "Where a request should go, and why.", bodySchemas.route, {
       200: json(routeResponse, "The pod, and all that could have been chosen."),
       ...refused(404, 503),

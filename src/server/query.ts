@@ -1,6 +1,6 @@
 import type { PodMatch, PrefixIndexer } from "../indexer/indexer.ts";
 import type { PodDirectory, PodInfo, StreamStatus } from "../sync/status.ts";
-import type { QueryRequest } from "./bodies.ts";
+import type { HashQueryRequest, QueryRequest } from "./bodies.ts";
 import { HttpError } from "./http-error.ts";
 import type { Tokenized } from "./prompt.ts";
 
@@ -39,7 +39,26 @@ export interface QueryResponse {
 
 /** Asks the index. Throws HttpError 404 for a model that no known instance of the group serves. */
 export function answerQuery(request: QueryRequest, indexer: PrefixIndexer, directory: PodDirectory): QueryResponse {
-  const { tokens, model, routingGroup, lora, cacheSalt, extraKeys } = request;
+  const { tokens, model, lora, cacheSalt, extraKeys } = request;
+  const identity = { ...(cacheSalt !== null && { cacheSalt }), ...(extraKeys !== null && { extraKeys }) };
+  return answer(request, directory, (pods) => indexer.matchPrefix(model, lora, tokens, pods, identity));
+}
+
+/** The same by the hashes of a prompt. Throws as `answerQuery`. */
+export function answerHashQuery(
+  request: HashQueryRequest,
+  indexer: PrefixIndexer,
+  directory: PodDirectory,
+): QueryResponse {
+  const { hashes, blockSize, model, lora } = request;
+  return answer(request, directory, (pods) => indexer.matchHashes(model, lora, hashes, blockSize, pods));
+}
+
+function answer(
+  { model, routingGroup }: Pick<QueryRequest, "model" | "routingGroup">,
+  directory: PodDirectory,
+  match: (pods: ReadonlySet<string>) => readonly PodMatch[],
+): QueryResponse {
   const known = new Map<string, PodInfo>();
   for (const info of directory.pods()) {
     if (info.pod.modelName === model && info.pod.routingGroup === routingGroup) known.set(info.pod.key, info);
@@ -52,8 +71,7 @@ export function answerQuery(request: QueryRequest, indexer: PrefixIndexer, direc
   }
   // Nobody can be sent to the others now.
   const pods = new Map([...known].filter(([, { pod }]) => pod.isRoutable ?? true));
-  const identity = { ...(cacheSalt !== null && { cacheSalt }), ...(extraKeys !== null && { extraKeys }) };
-  const matches = indexer.matchPrefix(model, lora, tokens, new Set(pods.keys()), identity);
+  const matches = match(new Set(pods.keys()));
   const instances = matches.map((match): [string, InstanceScore] => [match.pod, scoreOf(match, pods.get(match.pod))]);
   return {
     scores: Object.fromEntries(instances.map(([pod, { dp }]) => [pod, dp])),

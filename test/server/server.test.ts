@@ -67,6 +67,7 @@ test("the API describes itself, every path and every body of it", async () => {
   assert.equal(body.openapi, "3.1.0");
   const paths = [
     "/query",
+    "/query_by_hash",
     "/route",
     "/score",
     "/register",
