@@ -59,9 +59,12 @@ const FIELD_NAMES = [
 const NO_KEYS: (readonly (readonly ExtraKey[] | null)[])[] = [];
 const MAX_NO_KEYS = 1_024;
 
-/** What the oracle charges at most (`MessagePackCursor`): for an event with all its fields, a hash, a token. */
+/**
+ * What the oracle charges at most (`MessagePackCursor`): for an event with all its fields, a hash and the extra keys of
+ * its block, a token.
+ */
 const EVENT_COST = 4_096;
-const HASH_COST = 128;
+const HASH_COST = 144;
 const TOKEN_COST = 48;
 const MAX_COST = 256 * 1024 * 1024;
 
@@ -82,6 +85,8 @@ export class FastDecoder {
   #bytes: Uint8Array = new Uint8Array(this.#memory);
   #view: DataView = new DataView(this.#memory);
   #end = 0;
+  /** What is left of `MAX_COST`: taken before room is made, so that a payload cannot ask for more than the oracle allows. */
+  #budget = 0;
   /** What the last of these methods has read: `#integer`, `#arrayHead`, `#textHead`, `#text`. */
   #number = 0;
   #string = "";
@@ -97,9 +102,15 @@ export class FastDecoder {
     }
     const start = payload.byteOffset;
     this.#end = start + payload.length;
-    if (this.#envelope(start, batch) !== this.#end) return false;
-    const { eventCount, hashCount, tokenCount } = batch;
-    return eventCount * EVENT_COST + hashCount * HASH_COST + tokenCount * TOKEN_COST <= MAX_COST;
+    this.#budget = MAX_COST;
+    return this.#envelope(start, batch) === this.#end;
+  }
+
+  /** Whether that much may still be spent; then it is. */
+  #spend(cost: number): boolean {
+    if (cost > this.#budget) return false;
+    this.#budget -= cost;
+    return true;
   }
 
   #envelope(start: number, batch: PackedBatch): number {
@@ -162,6 +173,7 @@ export class FastDecoder {
     at = this.#textHead(at);
     if (at === OTHER) return OTHER;
     const length = this.#number;
+    if (!this.#spend(EVENT_COST)) return OTHER;
     const event = batch.nextEvent();
     event.hashCount = 0;
     event.hasParent = false;
@@ -300,7 +312,7 @@ export class FastDecoder {
   #hashes(start: number, batch: PackedBatch, event: PackedEvent): number {
     let at = this.#arrayHead(start);
     const count = this.#number;
-    if (at === OTHER || count > this.#end - at) return OTHER;
+    if (at === OTHER || count > this.#end - at || !this.#spend(count * HASH_COST)) return OTHER;
     batch.reserveHashes(count);
     event.hashCount = count;
     const { hashes } = batch;
@@ -332,7 +344,7 @@ export class FastDecoder {
   #tokens(start: number, batch: PackedBatch, event: PackedEvent): number {
     let at = this.#arrayHead(start);
     const count = this.#number;
-    if (at === OTHER || count > this.#end - at) return OTHER;
+    if (at === OTHER || count > this.#end - at || !this.#spend(count * TOKEN_COST)) return OTHER;
     batch.reserveTokens(count);
     event.tokenCount = count;
     const { tokens } = batch;

@@ -56,7 +56,9 @@ export class PackedBatch {
   /** One for each event that could not be read, in order. */
   errors: DecodeError[] = [];
 
+  /** Empties it. Nothing of the payload is held on to: one extra key may be a view of megabytes. */
   clear(): void {
+    for (let index = 0; index < this.eventCount; index++) release(this.events[index]!);
     this.ts = 0;
     this.dataParallelRank = null;
     this.eventCount = 0;
@@ -90,6 +92,14 @@ export class PackedBatch {
     const words = this.tokenCount + count;
     if (words > this.tokens.length) this.tokens = widened(this.tokens, words);
   }
+}
+
+function release(event: PackedEvent): void {
+  event.loraName = null;
+  event.medium = null;
+  event.extraKeys = null;
+  event.kvCacheSpecKind = null;
+  event.cacheSalt = null;
 }
 
 /** Adds an event to the batch. Its `extraKeys` are kept as they are. */

@@ -191,4 +191,58 @@ describe("decodePackedBatch", () => {
     decodePackedBatch(encode([1.5, []]), batch);
     assert.ok(batch.tokens.length <= 65_536);
   });
+
+  it("agrees with it on a batch that costs just too much", () => {
+    const blocks = 1_024;
+    const hash = Uint8Array.of(0xc4, 8, 1, 2, 3, 4, 5, 6, 7, 8);
+    const event = Buffer.concat([
+      Buffer.of(0x99),
+      encode("BlockStored"),
+      ...arrayOf(blocks, hash),
+      Buffer.of(0xc0, 0x90, 0, 0xc0, 0xc0, 0xc0),
+      ...arrayOf(blocks, Uint8Array.of(0xc0)),
+    ]);
+    checkSame(batchOf(1_950, event));
+  });
+
+  it("makes no more room than a batch may cost, whatever a payload asks for", () => {
+    const fast = new FastDecoder();
+    const removed = Buffer.concat([Buffer.of(0x92), encode("BlockRemoved"), Buffer.of(0x90)]);
+    const many = new PackedBatch();
+    assert.equal(fast.decode(batchOf(200_000, removed), many), false);
+    assert.ok(many.events.length <= 65_536, `${many.events.length} events`);
+    const tokens = Buffer.concat(arrayOf(6_000_000, Uint8Array.of(7)));
+    const stored = Buffer.concat([
+      Buffer.of(0x95),
+      encode("BlockStored"),
+      Buffer.of(0x91, 1, 0xc0),
+      tokens,
+      Buffer.of(1),
+    ]);
+    const wide = new PackedBatch();
+    assert.equal(fast.decode(batchOf(1, stored), wide), false);
+    assert.ok(wide.tokens.length <= 65_536, `${wide.tokens.length} tokens`);
+  });
+
+  it("keeps nothing of a payload once it is cleared", () => {
+    const batch = new PackedBatch();
+    const more = [4, "cpu", "sql", [[new Uint8Array(100)]], null, "mamba"];
+    decodePackedBatch(encode([1.5, [["BlockStored", [1], null, [1], 1, ...more]]]), batch);
+    const event = batch.events[0]!;
+    assert.notEqual(event.extraKeys, null);
+    batch.clear();
+    const { extraKeys, loraName, medium, kvCacheSpecKind, cacheSalt } = event;
+    assert.deepEqual([extraKeys, loraName, medium, kvCacheSpecKind, cacheSalt], [null, null, null, null, null]);
+  });
 });
+
+/** An array of the same bytes again and again. */
+function arrayOf(count: number, entry: Uint8Array): [Buffer, Buffer] {
+  const head = Buffer.of(0xdd, 0, 0, 0, 0);
+  head.writeUInt32BE(count, 1);
+  return [head, Buffer.alloc(entry.length * count, entry)];
+}
+
+function batchOf(count: number, event: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.of(0x92), encode(1.5), ...arrayOf(count, event)]);
+}
