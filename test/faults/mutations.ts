@@ -124,8 +124,8 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "what is restored is answered without proof",
     file: "src/snapshot/restore.ts",
-    from: "this.#indexer.importSource(item.source, item.blocks);",
-    to: "this.#indexer.importSource(item.source, item.blocks);\n      this.#indexer.reveal(item.source);",
+    from: "this.#indexer.importSource(item.source, item.blocks, item.groups);",
+    to: "this.#indexer.importSource(item.source, item.blocks, item.groups);\n      this.#indexer.reveal(item.source);",
   },
   {
     name: "what is restored is not purged",
