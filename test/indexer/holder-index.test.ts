@@ -77,6 +77,24 @@ describe("maxPrefixesPerContext", () => {
   });
 });
 
+describe("maxBytes", () => {
+  it("bounds the memory of all contexts, and keeps what was mentioned last", () => {
+    const maxBytes = 8_000_000;
+    const table = new SyncPrefixHashTable({ maxBytes });
+    const prompt = (i: number) => Uint32Array.of(i, i >>> 8, 1, 2);
+    for (let i = 1; i <= 150_000; i++) {
+      const model = i % 2 === 0 ? "m1" : "m2";
+      table.processBlockStored(source(`p${i % 7}`, 0, { model }), stored([BigInt(i)], null, prompt(i)));
+      if (i % 10_000 === 0) assert.ok(table.bytes <= maxBytes, `${table.bytes}`);
+    }
+    const { holders, evictedBlocks } = table.stats();
+    assert.equal(holders + evictedBlocks, 150_000);
+    assert.ok(holders > 50_000, `${holders}`);
+    assert.equal(summary(table.matchPrefix("m1", -1, prompt(150_000))), "p4 1");
+    assert.equal(summary(table.matchPrefix("m2", -1, prompt(1))), "");
+  });
+});
+
 describe("maxContexts", () => {
   let table: SyncPrefixHashTable;
   const store = (model: string) =>
