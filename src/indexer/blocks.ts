@@ -38,100 +38,100 @@ export class Blocks {
   }
 
   low(block: number): number {
-    return this.records.slab(block)[this.records.at(block)]!;
+    return this.records.data[this.records.at(block)]!;
   }
 
   high(block: number): number {
-    return this.records.slab(block)[this.records.at(block) + 1]!;
+    return this.records.data[this.records.at(block) + 1]!;
   }
 
   /** The context's number; 0 where the block is in use no more. */
   context(block: number): number {
-    return this.records.slab(block)[this.records.at(block) + CONTEXT]!;
+    return this.records.data[this.records.at(block) + CONTEXT]!;
   }
 
   /** See `Holders`; 0 for nobody. */
   holders(block: number): number {
-    return this.records.slab(block)[this.records.at(block) + HOLDERS]!;
+    return this.records.data[this.records.at(block) + HOLDERS]!;
   }
 
   setHolders(block: number, holders: number): void {
-    this.records.slab(block)[this.records.at(block) + HOLDERS] = holders;
+    this.records.data[this.records.at(block) + HOLDERS] = holders;
   }
 
   /** When it was last mentioned, counted in thousands of mentions of any block. */
   epoch(block: number): number {
-    return this.records.slab(block)[this.records.at(block) + EPOCH]!;
+    return this.records.data[this.records.at(block) + EPOCH]!;
   }
 
   /** Milliseconds. Only where blocks expire. */
   mentionedAtMs(block: number): number {
-    const slab = this.records.slab(block);
+    const words = this.records.data;
     const at = this.records.at(block) + MENTIONED_AT;
-    return (slab[at]! >>> 0) + slab[at + 1]! * 2 ** 32;
+    return (words[at]! >>> 0) + words[at + 1]! * 2 ** 32;
   }
 
   /** A new block that nobody holds yet, as its context's newest; 0 where there is no number left. */
   create(context: Context, low: number, high: number, nowMs: number): number {
     const block = this.records.take();
     if (block === 0) return 0;
-    const slab = this.records.slab(block);
+    const words = this.records.data;
     const at = this.records.at(block);
-    slab[at] = low;
-    slab[at + 1] = high;
-    slab[at + CONTEXT] = context.number;
-    slab[at + HOLDERS] = 0;
+    words[at] = low;
+    words[at + 1] = high;
+    words[at + CONTEXT] = context.number;
+    words[at + HOLDERS] = 0;
     context.table.add(low, high, block);
-    this.#link(context, block, slab, at);
-    this.#stamp(slab, at, nowMs);
+    this.#link(context, block, words, at);
+    this.#stamp(words, at, nowMs);
     return block;
   }
 
   free(context: Context, block: number): void {
-    const slab = this.records.slab(block);
+    const words = this.records.data;
     const at = this.records.at(block);
-    context.table.remove(slab[at]!, slab[at + 1]!, block);
-    this.#unlink(context, slab, at);
-    slab[at + CONTEXT] = 0;
+    context.table.remove(words[at]!, words[at + 1]!, block);
+    this.#unlink(context, words, at);
+    words[at + CONTEXT] = 0;
     this.records.give(block);
   }
 
   /** Makes the block its context's newest. */
   mention(context: Context, block: number, nowMs: number): void {
-    const slab = this.records.slab(block);
+    const words = this.records.data;
     const at = this.records.at(block);
-    this.#stamp(slab, at, nowMs);
+    this.#stamp(words, at, nowMs);
     if (context.newest === block) return;
-    this.#unlink(context, slab, at);
-    this.#link(context, block, slab, at);
+    this.#unlink(context, words, at);
+    this.#link(context, block, words, at);
   }
 
-  #stamp(slab: Int32Array, at: number, nowMs: number): void {
+  #stamp(words: Int32Array, at: number, nowMs: number): void {
     if (++this.#mentions === MENTIONS_PER_EPOCH) {
       this.#mentions = 0;
       this.#epoch++;
     }
-    slab[at + EPOCH] = this.#epoch;
+    words[at + EPOCH] = this.#epoch;
     if (!this.#expires) return;
-    slab[at + MENTIONED_AT] = nowMs;
-    slab[at + MENTIONED_AT + 1] = nowMs / 2 ** 32;
+    words[at + MENTIONED_AT] = nowMs;
+    words[at + MENTIONED_AT + 1] = nowMs / 2 ** 32;
   }
 
-  #link(context: Context, block: number, slab: Int32Array, at: number): void {
+  #link(context: Context, block: number, words: Int32Array, at: number): void {
     const older = context.newest;
-    slab[at + NEWER] = 0;
-    slab[at + OLDER] = older;
+    words[at + NEWER] = 0;
+    words[at + OLDER] = older;
     if (older === 0) context.oldest = block;
-    else this.records.slab(older)[this.records.at(older) + NEWER] = block;
+    else this.records.data[this.records.at(older) + NEWER] = block;
     context.newest = block;
   }
 
-  #unlink(context: Context, slab: Int32Array, at: number): void {
-    const newer = slab[at + NEWER]!;
-    const older = slab[at + OLDER]!;
+  #unlink(context: Context, words: Int32Array, at: number): void {
+    const newer = words[at + NEWER]!;
+    const older = words[at + OLDER]!;
     if (newer === 0) context.newest = older;
-    else this.records.slab(newer)[this.records.at(newer) + OLDER] = older;
+    else this.records.data[this.records.at(newer) + OLDER] = older;
     if (older === 0) context.oldest = newer;
-    else this.records.slab(older)[this.records.at(older) + NEWER] = newer;
+    else this.records.data[this.records.at(older) + NEWER] = newer;
   }
 }

@@ -13,9 +13,11 @@ const EMPTY = 0;
 const REMOVED = 1;
 const FIRST_TAG = 2;
 
-/** A search that needs more steps than that shows that a segment is too full. */
-const MAX_STEPS = 48;
-/** The directory's bits stay clear of those that choose the slot. */
+/** Slots whose bytes are looked at together, in one word. */
+const GROUP_SLOTS = 4;
+/** A search that needs more groups than that shows that a segment is too full. */
+const MAX_STEPS = 12;
+/** The directory's bits stay clear of those that choose the group. */
 const MAX_DEPTH = 22;
 /** How often a table that has shrunk looks for segments to join. */
 const REMOVALS_PER_JOIN = 64;
@@ -30,6 +32,8 @@ const movedHashes = new Int32Array(MAX_SEGMENT_SLOTS);
  * takes longer than moving one segment's slots, whatever the size of the table; likewise two segments that have become
  * nearly empty are joined. A small table is one segment that doubles.
  *
+ * A search goes from group to group of four slots, from the one that the hash names, to the first with an empty slot.
+ *
  * Each segment stands in an unbroken, aligned range of the directory, of a power of two.
  */
 export class HashTable {
@@ -40,7 +44,9 @@ export class HashTable {
   #directory: Int32Array;
   /** By how much a hash is shifted to give its entry in the directory, less the first bit. */
   #shift = 31;
-  #mask = MIN_SEGMENT_SLOTS - 1;
+  /** Slots of each segment, and the groups of them less 1. */
+  #slots = MIN_SEGMENT_SLOTS;
+  #mask = MIN_SEGMENT_SLOTS / GROUP_SLOTS - 1;
   #size = 0;
   #removals = 0;
 
@@ -64,21 +70,22 @@ export class HashTable {
   find(low: number, high: number): number {
     const mixed = this.#mix(low, high);
     const segment = this.#directory[(mixed >>> 1) >>> this.#shift]!;
-    const tags = this.#segments.bytes(segment);
-    const start = this.#segments.at(segment);
+    const slots = this.#segments.data;
+    const tags = segment + this.#slots;
     const mask = this.#mask;
-    const wanted = tagOf(mixed);
+    const wanted = Math.imul(tagOf(mixed), 0x01010101);
     for (let step = 0; step <= mask; step++) {
-      const at = start + ((mixed + step) & mask);
-      const tag = tags[at]!;
-      if (tag === EMPTY) return 0;
-      if (tag !== wanted) continue;
-      const word = this.#segments.words(segment)[at]!;
-      if (word >>> INDEX_BITS !== (mixed & MAX_EXTRA)) continue;
-      const i = word & INDEX_MASK;
-      const record = this.#records.slab(i);
-      const first = this.#records.at(i);
-      if (record[first] === low && record[first + 1] === high) return i;
+      const group = (mixed + step) & mask;
+      const four = slots[tags + group]!;
+      for (let hits = zeroBytes(four ^ wanted); hits !== 0; hits &= hits - 1) {
+        const word = slots[segment + GROUP_SLOTS * group + lowestByte(hits)]!;
+        if (word >>> INDEX_BITS !== (mixed & MAX_EXTRA)) continue;
+        const i = word & INDEX_MASK;
+        const { data } = this.#records;
+        const at = this.#records.at(i);
+        if (data[at] === low && data[at + 1] === high) return i;
+      }
+      if (zeroBytes(four) !== 0) return 0;
     }
     return 0;
   }
@@ -86,14 +93,13 @@ export class HashTable {
   /** Asks the memory for what `find` of this hash will look at. The result means nothing: it keeps the reads from being left out. */
   touch(low: number, high: number): number {
     const mixed = this.#mix(low, high);
-    const segment = this.#directory[(mixed >>> 1) >>> this.#shift]!;
-    return this.#segments.bytes(segment)[this.#segments.at(segment) + (mixed & this.#mask)]!;
+    return this.#segments.data[this.#segmentOf(mixed) + this.#slots + (mixed & this.#mask)]!;
   }
 
   /** Record `i`, whose hash this is; no other of this hash may be there. */
   add(low: number, high: number, i: number): void {
     const mixed = this.#mix(low, high);
-    while (!this.#place(this.#segmentOf(mixed), mixed, i, Math.min(MAX_STEPS, this.#mask - (this.#mask >>> 3)))) {
+    while (!this.#place(this.#segmentOf(mixed), mixed, i, MAX_STEPS)) {
       this.#makeRoom(mixed);
     }
     this.#size++;
@@ -103,20 +109,23 @@ export class HashTable {
   remove(low: number, high: number, i: number): void {
     const mixed = this.#mix(low, high);
     const segment = this.#segmentOf(mixed);
-    const tags = this.#segments.bytes(segment);
-    const words = this.#segments.words(segment);
-    const start = this.#segments.at(segment);
-    const mask = this.#mask;
+    const slots = this.#segments.data;
+    const tags = segment + this.#slots;
+    const tag = Math.imul(tagOf(mixed), 0x01010101);
     const wanted = wordOf(mixed, i);
-    for (let step = 0; step <= mask; step++) {
-      const at = start + ((mixed + step) & mask);
-      const tag = tags[at]!;
-      if (tag === EMPTY) return;
-      if (tag === REMOVED || words[at] !== wanted) continue;
-      this.#empty(tags, start, mixed + step);
-      this.#size--;
-      if (++this.#removals % REMOVALS_PER_JOIN === 0) this.#join(mixed);
-      return;
+    for (let step = 0; step <= this.#mask; step++) {
+      const group = (mixed + step) & this.#mask;
+      const four = slots[tags + group]!;
+      for (let hits = zeroBytes(four ^ tag); hits !== 0; hits &= hits - 1) {
+        const slot = lowestByte(hits);
+        if (slots[segment + GROUP_SLOTS * group + slot] !== wanted) continue;
+        // Where a slot of the group is empty, no search goes on behind it, and nothing needs to be said of this one.
+        slots[tags + group] = withByte(four, slot, zeroBytes(four) !== 0 ? EMPTY : REMOVED);
+        this.#size--;
+        if (++this.#removals % REMOVALS_PER_JOIN === 0) this.#join(mixed);
+        return;
+      }
+      if (zeroBytes(four) !== 0) return;
     }
   }
 
@@ -125,9 +134,8 @@ export class HashTable {
     for (let entry = 0; entry < this.#directory.length; entry++) {
       const segment = this.#directory[entry]!;
       if (entry > 0 && segment === this.#directory[entry - 1]) continue;
-      const start = this.#segments.at(segment);
-      for (let at = start; at <= start + this.#mask; at++) {
-        if (this.#segments.bytes(segment)[at]! >= FIRST_TAG) yield this.#segments.words(segment)[at]! & INDEX_MASK;
+      for (let slot = 0; slot < this.#slots; slot++) {
+        if (this.#tag(segment, slot) >= FIRST_TAG) yield this.#segments.data[segment + slot]! & INDEX_MASK;
       }
     }
   }
@@ -136,7 +144,7 @@ export class HashTable {
   drop(): void {
     for (let entry = 0; entry < this.#directory.length; entry++) {
       const segment = this.#directory[entry]!;
-      if (entry === 0 || segment !== this.#directory[entry - 1]) this.#segments.give(segment, this.#mask + 1);
+      if (entry === 0 || segment !== this.#directory[entry - 1]) this.#segments.give(segment, this.#slots);
     }
     this.#directory = new Int32Array(0);
     this.#size = 0;
@@ -153,46 +161,42 @@ export class HashTable {
     return this.#directory[(mixed >>> 1) >>> this.#shift]!;
   }
 
+  /** Of a slot. */
+  #tag(segment: number, slot: number): number {
+    return (this.#segments.data[segment + this.#slots + (slot >>> 2)]! >>> (8 * (slot & 3))) & 255;
+  }
+
   /** False where that takes more than so many steps. */
   #place(segment: number, mixed: number, i: number, steps: number): boolean {
-    const tags = this.#segments.bytes(segment);
-    const start = this.#segments.at(segment);
-    const mask = this.#mask;
-    for (let step = 0; step < steps; step++) {
-      const at = start + ((mixed + step) & mask);
-      if (tags[at]! >= FIRST_TAG) continue;
-      tags[at] = tagOf(mixed);
-      this.#segments.words(segment)[at] = wordOf(mixed, i);
+    const slots = this.#segments.data;
+    const tags = segment + this.#slots;
+    for (let step = 0; step < steps && step <= this.#mask; step++) {
+      const group = (mixed + step) & this.#mask;
+      const four = slots[tags + group]!;
+      // `EMPTY` and `REMOVED` differ in the lowest bit, and all others from both in another one.
+      const free = zeroBytes(four & 0xfefefefe);
+      if (free === 0) continue;
+      const slot = lowestByte(free);
+      slots[tags + group] = withByte(four, slot, tagOf(mixed));
+      slots[segment + GROUP_SLOTS * group + slot] = wordOf(mixed, i);
       return true;
     }
     return false;
   }
 
-  /** Where nothing comes behind a slot, nothing needs to be said of it, nor of those removed before it. */
-  #empty(tags: Uint8Array, start: number, position: number): void {
-    const mask = this.#mask;
-    if (tags[start + ((position + 1) & mask)] !== EMPTY) {
-      tags[start + (position & mask)] = REMOVED;
-      return;
-    }
-    tags[start + (position & mask)] = EMPTY;
-    for (let before = position - 1; tags[start + (before & mask)] === REMOVED; before--) {
-      tags[start + (before & mask)] = EMPTY;
-    }
-  }
-
   #makeRoom(mixed: number): void {
     const segment = this.#segmentOf(mixed);
-    const slots = this.#mask + 1;
+    const slots = this.#slots;
     if (this.#countTags(segment, REMOVED, REMOVED) * 8 >= slots) {
       const count = this.#takeOut(segment);
-      this.#segments.bytes(segment).fill(EMPTY, this.#segments.at(segment), this.#segments.at(segment) + slots);
+      this.#segments.clear(segment, slots);
       this.#putBack(count);
     } else if (slots < MAX_SEGMENT_SLOTS) {
       const count = this.#takeOut(segment);
       this.#segments.give(segment, slots);
-      this.#mask = 2 * slots - 1;
-      this.#directory[0] = this.#segments.take(2 * slots);
+      this.#slots = 2 * slots;
+      this.#mask = this.#slots / GROUP_SLOTS - 1;
+      this.#directory[0] = this.#segments.take(this.#slots);
       this.#putBack(count);
     } else {
       this.#split(mixed, segment);
@@ -208,8 +212,8 @@ export class HashTable {
       [first, length] = [2 * first, 2];
     }
     const count = this.#takeOut(segment);
-    this.#segments.bytes(segment).fill(EMPTY, this.#segments.at(segment), this.#segments.at(segment) + this.#mask + 1);
-    this.#directory.fill(this.#segments.take(this.#mask + 1), first + length / 2, first + length);
+    this.#segments.clear(segment, this.#slots);
+    this.#directory.fill(this.#segments.take(this.#slots), first + length / 2, first + length);
     this.#putBack(count);
   }
 
@@ -223,7 +227,7 @@ export class HashTable {
 
   /** Two neighbours that are nearly empty become one. */
   #join(mixed: number): void {
-    const slots = this.#mask + 1;
+    const slots = this.#slots;
     if (this.#directory.length === 1 || this.#size * 8 > this.#directory.length * slots) return;
     const entry = (mixed >>> 1) >>> this.#shift;
     const segment = this.#directory[entry]!;
@@ -252,28 +256,27 @@ export class HashTable {
   }
 
   #countTags(segment: number, from: number, to: number): number {
-    const tags = this.#segments.bytes(segment);
-    const start = this.#segments.at(segment);
     let count = 0;
-    for (let at = start; at <= start + this.#mask; at++) if (tags[at]! >= from && tags[at]! <= to) count++;
+    for (let slot = 0; slot < this.#slots; slot++) {
+      const tag = this.#tag(segment, slot);
+      if (tag >= from && tag <= to) count++;
+    }
     return count;
   }
 
   /** Notes what is in a segment as what is moved; returns how many. */
   #takeOut(segment: number): number {
-    const tags = this.#segments.bytes(segment);
-    const words = this.#segments.words(segment);
-    const start = this.#segments.at(segment);
+    const slots = this.#segments.data;
     let count = 0;
-    for (let at = start; at <= start + this.#mask; at++) {
-      if (tags[at]! >= FIRST_TAG) movedIndexes[count++] = words[at]! & INDEX_MASK;
+    for (let slot = 0; slot < this.#slots; slot++) {
+      if (this.#tag(segment, slot) >= FIRST_TAG) movedIndexes[count++] = slots[segment + slot]! & INDEX_MASK;
     }
     // In a loop of its own, so that the processor waits for many records at once and not for one after the other.
     for (let at = 0; at < count; at++) {
       const i = movedIndexes[at]!;
-      const record = this.#records.slab(i);
+      const { data } = this.#records;
       const first = this.#records.at(i);
-      movedHashes[at] = this.#mix(record[first]!, record[first + 1]!);
+      movedHashes[at] = this.#mix(data[first]!, data[first + 1]!);
     }
     return count;
   }
@@ -282,19 +285,33 @@ export class HashTable {
   #putBack(count: number): void {
     for (let at = 0; at < count; at++) {
       const mixed = movedHashes[at]!;
-      this.#place(this.#segmentOf(mixed), mixed, movedIndexes[at]!, this.#mask + 1);
+      this.#place(this.#segmentOf(mixed), mixed, movedIndexes[at]!, this.#slots);
     }
   }
 }
 
-/** Of the bits above those that choose the slot; from 2 to 255. */
+/** Of the bits above those that choose the group; from 2 to 255. */
 function tagOf(mixed: number): number {
-  return Math.max(FIRST_TAG, (mixed >>> 10) & 255);
+  return Math.max(FIRST_TAG, (mixed >>> 8) & 255);
 }
 
-/** Bits of the hash in a word: those that choose the slot, which differ where a search has gone on. */
+/** Bits of the hash in a word: those that choose the group, which differ where a search has gone on. */
 const MAX_EXTRA = 31;
 
 function wordOf(mixed: number, i: number): number {
   return ((mixed & MAX_EXTRA) << INDEX_BITS) | i;
+}
+
+/** The highest bit of each byte that is 0; of bytes above one that is 0 perhaps also of one that is 1. */
+function zeroBytes(word: number): number {
+  return (word - 0x01010101) & ~word & 0x80808080;
+}
+
+/** Number of the lowest byte whose highest bit is set, of bits from `zeroBytes`. */
+function lowestByte(bits: number): number {
+  return (31 - Math.clz32(bits & -bits)) >>> 3;
+}
+
+function withByte(word: number, byte: number, value: number): number {
+  return (word & ~(255 << (8 * byte))) | (value << (8 * byte));
 }

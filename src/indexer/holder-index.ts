@@ -70,7 +70,7 @@ export class HolderIndex {
 
   /** Memory that all of it takes. In time in proportion to the number of contexts and sources. */
   get bytes(): number {
-    let bytes = this.#recordBytes + this.#segments.totalBytes + this.holders.bytes;
+    let bytes = this.#recordBytes + this.#segments.bytes + this.holders.bytes;
     bytes += this.#sets.ownSize * OWN_PLACES_BYTES;
     for (const context of this.contexts.all()) {
       bytes += CONTEXT_BYTES + context.bytes + context.speculative.size * BELIEF_BYTES;
@@ -335,7 +335,8 @@ export class HolderIndex {
     const growth = this.blocks.records.growth + this.holdings.records.growth;
     const records = this.#recordBytes + growth;
     const slots = (records / (4 * this.holdings.records.words)) * SLOT_BYTES;
-    return this.bytes + growth + Math.max(0, slots - this.#segments.totalBytes) <= this.#options.maxBytes;
+    const segments = Math.max(0, slots - this.#segments.bytes) + this.#segments.growth;
+    return this.bytes + growth + segments <= this.#options.maxBytes;
   }
 
   /** The least recently mentioned of all contexts. */

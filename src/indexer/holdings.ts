@@ -29,67 +29,67 @@ export class Holdings {
   }
 
   low(holding: number): number {
-    return this.records.slab(holding)[this.records.at(holding)]!;
+    return this.records.data[this.records.at(holding)]!;
   }
 
   high(holding: number): number {
-    return this.records.slab(holding)[this.records.at(holding) + 1]!;
+    return this.records.data[this.records.at(holding) + 1]!;
   }
 
   block(holding: number): number {
-    return this.records.slab(holding)[this.records.at(holding) + BLOCK]! & BLOCK_MASK;
+    return this.records.data[this.records.at(holding) + BLOCK]! & BLOCK_MASK;
   }
 
   /** Number of its set of places (`PlaceSets`). */
   places(holding: number): number {
-    return this.records.slab(holding)[this.records.at(holding) + BLOCK]! >>> BLOCK_BITS;
+    return this.records.data[this.records.at(holding) + BLOCK]! >>> BLOCK_BITS;
   }
 
   setPlaces(holding: number, places: number): void {
-    const slab = this.records.slab(holding);
+    const words = this.records.data;
     const at = this.records.at(holding) + BLOCK;
-    slab[at] = (slab[at]! & BLOCK_MASK) | (places << BLOCK_BITS);
+    words[at] = (words[at]! & BLOCK_MASK) | (places << BLOCK_BITS);
   }
 
   source(holding: number): number {
-    const slab = this.records.slab(holding);
+    const words = this.records.data;
     const at = this.records.at(holding);
-    return ((slab[at + PROOF]! >>> PROOF_BITS) << (32 - NEXT_BITS)) | (slab[at + NEXT]! >>> NEXT_BITS);
+    return ((words[at + PROOF]! >>> PROOF_BITS) << (32 - NEXT_BITS)) | (words[at + NEXT]! >>> NEXT_BITS);
   }
 
   /** See `proofOf`. */
   proof(holding: number): number {
-    return this.records.slab(holding)[this.records.at(holding) + PROOF]! & PROOF_MASK;
+    return this.records.data[this.records.at(holding) + PROOF]! & PROOF_MASK;
   }
 
   setProof(holding: number, proof: number): void {
-    const slab = this.records.slab(holding);
+    const words = this.records.data;
     const at = this.records.at(holding) + PROOF;
-    slab[at] = (slab[at]! & ~PROOF_MASK) | proof;
+    words[at] = (words[at]! & ~PROOF_MASK) | proof;
   }
 
   /** The next one in its block's list; 0 at the end. */
   next(holding: number): number {
-    return this.records.slab(holding)[this.records.at(holding) + NEXT]! & NEXT_MASK;
+    return this.records.data[this.records.at(holding) + NEXT]! & NEXT_MASK;
   }
 
   setNext(holding: number, next: number): void {
-    const slab = this.records.slab(holding);
+    const words = this.records.data;
     const at = this.records.at(holding) + NEXT;
-    slab[at] = (slab[at]! & ~NEXT_MASK) | next;
+    words[at] = (words[at]! & ~NEXT_MASK) | next;
   }
 
   /** In no list yet, with its places still to be set; 0 where there is no number left. */
   create(source: number, low: number, high: number, proof: number, block: number): number {
     const holding = this.records.take();
     if (holding === 0) return 0;
-    const slab = this.records.slab(holding);
+    const words = this.records.data;
     const at = this.records.at(holding);
-    slab[at] = low;
-    slab[at + 1] = high;
-    slab[at + PROOF] = proof | ((source >>> (32 - NEXT_BITS)) << PROOF_BITS);
-    slab[at + BLOCK] = block;
-    slab[at + NEXT] = source << NEXT_BITS;
+    words[at] = low;
+    words[at + 1] = high;
+    words[at + PROOF] = proof | ((source >>> (32 - NEXT_BITS)) << PROOF_BITS);
+    words[at + BLOCK] = block;
+    words[at + NEXT] = source << NEXT_BITS;
     return holding;
   }
 

@@ -1,51 +1,47 @@
-/** Slots in a slab, as a power of two. */
-const SLAB_BITS = 18;
-const SLAB_SLOTS = 1 << SLAB_BITS;
-const SLAB_MASK = SLAB_SLOTS - 1;
-const FIRST_SLOTS = 1 << 12;
+import { GrowingMemory } from "./growing-memory.ts";
 
 /** Slots of the smallest and of the largest segment. */
 export const MIN_SEGMENT_SLOTS = 16;
 export const MAX_SEGMENT_SLOTS = 1024;
 
+/** A slot is a word and a byte. */
+const SLOT_BYTES = 5;
+/** Of all segments: positions in bytes stay small integers to V8. */
+const MAX_BYTES = 2 ** 31 - 2 ** 21;
+
 /**
- * Segments of 16 to 1,024 slots (a power of two) for hash tables, cut from slabs that never move but for the first,
- * which is copied while it is small. A slot is a word and, elsewhere, a byte: 64 of those share a line of the cache, so
- * that what the bytes tell costs little. A segment is named by where it begins, never 0; its words are
- * `words(segment)[at(segment)]` and on, its bytes likewise. After `take` both must be asked for anew.
+ * Segments of 16 to 1,024 slots (a power of two) for hash tables. A segment is named by where it begins, in words of
+ * `data`, never 0: first come the words of its slots, then their bytes, four of them in a word: 64 share a line of the
+ * cache, so that what the bytes tell costs little. After `take` the data must be asked for anew.
  */
 export class Segments {
-  readonly #words: Int32Array[] = [];
-  readonly #bytes: Uint8Array[] = [];
+  data: Int32Array = new Int32Array(0);
+  readonly #memory = new GrowingMemory(MAX_BYTES);
   /** By binary logarithm of the size. */
   readonly #free: number[][] = Array.from({ length: Math.log2(MAX_SEGMENT_SLOTS) + 1 }, () => []);
-  #capacity = 0;
-  #next = MAX_SEGMENT_SLOTS;
+  #next = 1;
 
-  get totalBytes(): number {
-    return this.#capacity * 5;
+  get bytes(): number {
+    return this.#memory.bytes;
   }
 
-  words(segment: number): Int32Array {
-    return this.#words[segment >>> SLAB_BITS]!;
+  /** What is added to `bytes` when the next segment needs more memory. */
+  get growth(): number {
+    return this.#memory.growth;
   }
 
-  bytes(segment: number): Uint8Array {
-    return this.#bytes[segment >>> SLAB_BITS]!;
-  }
-
-  at(segment: number): number {
-    return segment & SLAB_MASK;
-  }
-
-  /** All bytes are 0; the words mean nothing yet. */
+  /** The bytes of its slots are 0; their words mean nothing yet. */
   take(slots: number): number {
     const free = this.#free[Math.log2(slots)]!;
     if (free.length === 0) this.#cut(slots, free);
     const segment = free.pop()!;
-    const at = this.at(segment);
-    this.bytes(segment).fill(0, at, at + slots);
+    this.clear(segment, slots);
     return segment;
+  }
+
+  /** Sets the bytes of its slots to 0. */
+  clear(segment: number, slots: number): void {
+    this.data.fill(0, segment + slots, segment + slots + slots / 4);
   }
 
   give(segment: number, slots: number): void {
@@ -53,30 +49,21 @@ export class Segments {
   }
 
   #cut(slots: number, free: number[]): void {
-    if (slots < MAX_SEGMENT_SLOTS) {
-      const segment = this.take(MAX_SEGMENT_SLOTS);
-      for (let start = MAX_SEGMENT_SLOTS - slots; start >= 0; start -= slots) free.push(segment + start);
-      return;
-    }
-    if (this.#next + slots > this.#capacity) this.#grow();
-    free.push(this.#next);
-    this.#next += slots;
+    const words = (slots * SLOT_BYTES) / 4;
+    // A small table must not take the memory of a large one; what is cut in the end is of the largest size.
+    const total = slots < MAX_SEGMENT_SLOTS && this.#next < 1_000 ? words : (MAX_SEGMENT_SLOTS * SLOT_BYTES) / 4;
+    const segment = total > words ? this.take(MAX_SEGMENT_SLOTS) : this.#extend(words);
+    for (let start = total - words; start >= 0; start -= words) free.push(segment + start);
   }
 
-  #grow(): void {
-    if (this.#capacity >= SLAB_SLOTS || this.#capacity === 0) {
-      const slots = this.#capacity === 0 ? FIRST_SLOTS : SLAB_SLOTS;
-      this.#words.push(new Int32Array(slots));
-      this.#bytes.push(new Uint8Array(slots));
-      this.#capacity += slots;
-      return;
+  /** So many words behind all others. */
+  #extend(words: number): number {
+    while (this.#next + words > this.data.length) {
+      this.#memory.grow();
+      this.data = new Int32Array(this.#memory.buffer);
     }
-    this.#capacity *= 2;
-    const words = new Int32Array(this.#capacity);
-    const bytes = new Uint8Array(this.#capacity);
-    words.set(this.#words[0]!);
-    bytes.set(this.#bytes[0]!);
-    this.#words[0] = words;
-    this.#bytes[0] = bytes;
+    const segment = this.#next;
+    this.#next += words;
+    return segment;
   }
 }
