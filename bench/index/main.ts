@@ -14,7 +14,7 @@ import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts
 import { KVEventHandler } from "../../src/sync/handler.ts";
 import { readTrace } from "../routing/trace.ts";
 import { median, rounded } from "../transport/statistics.ts";
-import { churn } from "./churn.ts";
+import { churn, pauseSummary, pauseText } from "./churn.ts";
 import { hotPrefix } from "./hot-prefix.ts";
 import { NaiveIndex } from "./naive.ts";
 import { BLOCK_SIZE, MODEL, makeWorkload, type Question } from "./workload.ts";
@@ -158,6 +158,7 @@ const summary = {
   decode_map1_vs_msgpack: rounded(decoding.ours / decoding.library),
   bytes_per_holder: rounded(pause?.bytesPerHolder ?? median(measured.ours.map((each) => each.bytesPerHolder))),
   max_pause_ms: pause === null ? null : rounded(pause.maxPauseMs),
+  ...(pause === null ? {} : pauseSummary(pause)),
 };
 if (!values.json) {
   const row = (name: "ours" | "naive"): string[] => [
@@ -182,6 +183,7 @@ if (!values.json) {
   console.log(
     `${storedBlocks} blocks stored and ${removedBlocks} removed by ${pods.length} pods; ${heldPairs} held at the end; ${questions.length} questions`,
   );
+  if (pause !== null) console.log(pauseText(pause));
   console.log("the peers in Go and Rust are not measured: null");
 }
 console.log(JSON.stringify(summary));
