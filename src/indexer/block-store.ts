@@ -1,12 +1,12 @@
 import type { PackedBatch, PackedEvent } from "../events/packed-batch.ts";
-import { type BlockHasher, hashOf, highWord, lowWord } from "./block-hasher.ts";
+import { type BlockHasher, hashOf } from "./block-hasher.ts";
 import { extraKey, extraKeysOf, loraOf, rootKey } from "./block-identity.ts";
 import type { Context } from "./context.ts";
 import type { HolderIndex } from "./holder-index.ts";
 import { proofOf } from "./holdings.ts";
 import type { BlockSource } from "./indexer.ts";
-import type { AnnouncedBlock } from "./orphans.ts";
-import { addPlace, type Place, placeOf } from "./places.ts";
+import { type AnnouncedBlock, placeOnly } from "./orphans.ts";
+import { type Place, placeOf } from "./places.ts";
 import type { Source } from "./sources.ts";
 
 // Where the words of a hash stand in the scratch words of a step: of the block, of what it chains on, of its extra keys.
@@ -106,18 +106,21 @@ export class BlockStore {
       return;
     }
     const announced: AnnouncedBlock = {
-      hash: hashOf(low, high),
-      parent: hasParent ? hashOf(parentLow, parentHigh) : null,
+      low,
+      high,
+      hasParent,
+      parentLow,
+      parentHigh,
+      localLow,
+      localHigh,
       lora: context.lora,
       blockSize: context.blockSize,
-      local: hashOf(localLow, localHigh),
     };
     if (!isPlaced) {
-      source.orphans.add(announced, this.#place);
+      index.wait(source, announced, this.#places);
       return;
     }
-    const places = source.orphans.claim(announced);
-    addPlace(places, this.#place);
+    const places = source.orphans.claim(announced, this.#places);
     const holding = this.#hold(source, context, low, high, proof, places);
     if (holding !== 0) this.#adoptChildrenOf(source, context, holding);
   }
@@ -172,25 +175,38 @@ export class BlockStore {
   #adoptChildrenOf(source: Source, context: Context, adopter: number): void {
     const { blocks, holdings } = this.#index;
     const { orphans } = source;
-    const words = this.#words;
     const parents = [adopter];
     for (let parent = parents.pop(); parent !== undefined && orphans.size > 0; parent = parents.pop()) {
       const block = holdings.block(parent);
-      const parentLow = blocks.low(block);
-      const parentHigh = blocks.high(block);
-      const name = hashOf(holdings.low(parent), holdings.high(parent));
-      for (const { announced, places } of orphans.claimChildren(name, context.blockSize, context.lora)) {
-        const local = [lowWord(announced.local), highWord(announced.local)] as const;
-        words.set(local, BLOCK);
-        this.#hasher.chain(parentLow, parentHigh, words, BLOCK);
-        const proof = proofOf(true, lowWord(name), highWord(name), local[0], local[1]);
-        const [low, high] = [lowWord(announced.hash), highWord(announced.hash)];
-        const child = this.#hold(source, context, low, high, proof, places);
-        if (child !== 0) parents.push(child);
+      this.#words[PARENT] = blocks.low(block);
+      this.#words[PARENT + 1] = blocks.high(block);
+      let child = orphans.firstChild(holdings.low(parent), holdings.high(parent));
+      while (child !== 0) {
+        const next = orphans.records.next(child);
+        const holding = orphans.isOf(child, context.blockSize, context.lora) ? this.#adopt(source, context, child) : 0;
+        if (holding !== 0) parents.push(holding);
+        child = next;
       }
     }
     // Names were given, and perhaps taken, since the block was stored.
     this.#previous = 0;
+  }
+
+  /** Indexes what waited for the block whose chained hash stands in the words as the parent's. */
+  #adopt(source: Source, context: Context, child: number): number {
+    const words = this.#words;
+    const { records } = source.orphans;
+    const localLow = records.localLow(child);
+    const localHigh = records.localHigh(child);
+    const proof = proofOf(true, records.parentLow(child), records.parentHigh(child), localLow, localHigh);
+    words[BLOCK] = localLow;
+    words[BLOCK + 1] = localHigh;
+    this.#hasher.chain(words[PARENT]!, words[PARENT + 1]!, words, BLOCK);
+    const low = records.low(child);
+    const high = records.high(child);
+    const places = records.places(child);
+    source.orphans.remove(child);
+    return this.#hold(source, context, low, high, proof, places);
   }
 
   /** A known block, perhaps in one more place. */
@@ -218,17 +234,16 @@ export class BlockStore {
       this.#renew(exact, source);
       return;
     }
-    const hash = hashOf(low, high);
-    const exactOrphan = orphans.get(blockSize, hash);
-    if (exactOrphan !== undefined) {
-      addPlace(exactOrphan.places, this.#place);
+    const exactOrphan = orphans.get(blockSize, low, high);
+    if (exactOrphan !== 0) {
+      orphans.addPlace(exactOrphan, this.#place);
       return;
     }
     const held = this.#index.allHeld(source, low, high);
-    const waiting = orphans.all(hash);
+    const waiting = orphans.all(low, high);
     for (const holding of held) this.#renew(holding, source);
-    for (const orphan of waiting) addPlace(orphan.places, this.#place);
-    if (held.length + waiting.length === 0) orphans.addPlaceOnly(hash, this.#place);
+    for (const orphan of waiting) orphans.addPlace(orphan, this.#place);
+    if (held.length + waiting.length === 0) this.#index.wait(source, placeOnly(low, high), this.#places);
   }
 }
 

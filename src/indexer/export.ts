@@ -4,6 +4,7 @@ import { hashOf, highWord, lowWord } from "./block-hasher.ts";
 import type { Context } from "./context.ts";
 import type { HolderIndex } from "./holder-index.ts";
 import type { BlockSource, ExportedBlock, ExportedHolding, ExportedOrphan } from "./indexer.ts";
+import { type AnnouncedBlock, MAX_BLOCK_SIZE, type OrphanRecords } from "./orphan-records.ts";
 import { addPlace, type Place } from "./places.ts";
 import type { Source } from "./sources.ts";
 
@@ -14,10 +15,20 @@ export function* exportBlocks(index: HolderIndex, of: BlockSource): IterableIter
   for (const holding of source.names.values()) {
     if (!index.isExpired(index.holdings.block(holding))) yield exportedHolding(index, holding);
   }
-  for (const { announced, places } of source.orphans.byAge()) {
-    const { hash, parent, lora, blockSize, local } = announced;
-    yield { blockHash: hash, parentBlockHash: parent, lora, blockSize, localHash: local, chainedHash: null, places };
-  }
+  for (const orphan of source.orphans.byAge()) yield exportedOrphan(index.orphans, orphan);
+}
+
+function exportedOrphan(records: OrphanRecords, orphan: number): ExportedOrphan {
+  const parent = records.hasParent(orphan) ? hashOf(records.parentLow(orphan), records.parentHigh(orphan)) : null;
+  return {
+    blockHash: hashOf(records.low(orphan), records.high(orphan)),
+    parentBlockHash: parent,
+    lora: records.lora(orphan),
+    blockSize: records.blockSize(orphan),
+    localHash: hashOf(records.localLow(orphan), records.localHigh(orphan)),
+    chainedHash: null,
+    places: records.places(orphan),
+  };
 }
 
 function exportedHolding(index: HolderIndex, holding: number): ExportedHolding {
@@ -85,18 +96,30 @@ class ImportStep {
     const [nameLow, nameHigh] = [lowWord(blockHash), highWord(blockHash)];
     const current = index.held(source, blockSize, nameLow, nameHigh);
     if (current !== 0) index.release(source, current);
-    source.orphans.end(blockSize, blockHash);
+    source.orphans.end(blockSize, nameLow, nameHigh);
     const context = this.#contextOf(exported);
-    const own: Place[] = [];
-    for (const place of exported.places) addPlace(own, place);
+    const own = ownPlaces(exported.places);
     const [low, high] = [lowWord(chainedHash), highWord(chainedHash)];
     const holding = index.hold(source, context, nameLow, nameHigh, proof, low, high, own);
     if (holding !== 0) this.#mentioned.get(context)!.push(index.holdings.block(holding));
   }
 
-  #wait({ blockHash: hash, parentBlockHash: parent, lora, blockSize, localHash: local, places }: ExportedOrphan): void {
-    if (this.#index.held(this.#source, blockSize, lowWord(hash), highWord(hash)) !== 0) return;
-    for (const place of places) this.#source.orphans.add({ hash, parent, lora, blockSize, local }, place);
+  #wait({ blockHash, parentBlockHash: parent, lora, blockSize, localHash, places }: ExportedOrphan): void {
+    const [low, high] = [lowWord(blockHash), highWord(blockHash)];
+    if (places.length === 0 || blockSize > MAX_BLOCK_SIZE) return;
+    if (this.#index.held(this.#source, blockSize, low, high) !== 0) return;
+    const announced: AnnouncedBlock = {
+      low,
+      high,
+      hasParent: parent !== null,
+      parentLow: lowWord(parent ?? 0n),
+      parentHigh: highWord(parent ?? 0n),
+      localLow: lowWord(localHash),
+      localHigh: highWord(localHash),
+      lora,
+      blockSize,
+    };
+    this.#index.wait(this.#source, announced, ownPlaces(places));
   }
 
   /** One that is new is not in the table before it is settled, and must not be made twice. */
@@ -108,4 +131,11 @@ class ImportStep {
     if (known === undefined) this.#mentioned.set(this.#context, []);
     return this.#context;
   }
+}
+
+/** Each once, in an array that nobody else has. */
+function ownPlaces(places: readonly Place[]): Place[] {
+  const own: Place[] = [];
+  for (const place of places) addPlace(own, place);
+  return own;
 }

@@ -3,8 +3,11 @@ import { type Context, Contexts } from "./context.ts";
 import { HashTable } from "./hash-table.ts";
 import { Holders } from "./holders.ts";
 import { Holdings } from "./holdings.ts";
+import { OrphanRecords } from "./orphan-records.ts";
+import { type AnnouncedBlock, Orphans } from "./orphans.ts";
 import { OWN_PLACES, type PlaceSet, PlaceSets, withoutPlace, withPlace } from "./place-sets.ts";
 import type { Place } from "./places.ts";
+import type { Records } from "./records.ts";
 import { Segments } from "./segments.ts";
 import { type Source, Sources } from "./sources.ts";
 import type { ResolvedTableOptions } from "./table-options.ts";
@@ -18,12 +21,15 @@ const MAX_NAMES = 16;
 /** What the tables' slots take for each record: 4 bytes, and as much again because they are half full at worst. */
 const SLOT_BYTES = 8;
 
-// What is on the heap, measured on Node 20: a source, a context, a block that waits, a belief, and a set of places of its own.
+/** What blocks that wait can always have of the memory: one part of so many, or else a full index would never let one wait. */
+const ORPHANS_SHARE = 32;
+
+// What is on the heap, measured on Node 20: a source, a context, a belief, a set of places of its own, and an adapter of blocks that wait.
 const SOURCE_BYTES = 1500;
 const CONTEXT_BYTES = 1000;
-const ORPHAN_BYTES = 580;
 const BELIEF_BYTES = 350;
 const OWN_PLACES_BYTES = 400;
+const LORA_BYTES = 200;
 
 /**
  * Blocks and their holders, found from both sides: by chained hash within a context, and by engine hash within a
@@ -36,6 +42,7 @@ export class HolderIndex {
   readonly blocks: Blocks;
   readonly holdings: Holdings = new Holdings();
   readonly holders: Holders;
+  readonly orphans: OrphanRecords;
   readonly #segments = new Segments();
   readonly #sets: PlaceSets;
   readonly #options: ResolvedTableOptions;
@@ -56,7 +63,12 @@ export class HolderIndex {
     // Not the hash seed itself: what orders slots must not be what names blocks.
     const secret = Number(BigInt.asUintN(32, (options.seed * 0x9e37_79b9_7f4a_7c15n) >> 17n));
     this.contexts = new Contexts(() => new HashTable(this.blocks.records, this.#segments, secret));
-    this.sources = new Sources(() => new HashTable(this.holdings.records, this.#segments, secret));
+    this.orphans = new OrphanRecords(options.tierWeights);
+    const newTable = (records: Records): HashTable => new HashTable(records, this.#segments, secret);
+    this.sources = new Sources(
+      () => newTable(this.holdings.records),
+      () => new Orphans(this.orphans, newTable),
+    );
   }
 
   /** (block, source) pairs. */
@@ -71,12 +83,12 @@ export class HolderIndex {
   /** Memory that all of it takes. In time in proportion to the number of contexts and sources. */
   get bytes(): number {
     let bytes = this.#recordBytes + this.#segments.bytes + this.holders.bytes;
-    bytes += this.#sets.ownSize * OWN_PLACES_BYTES;
+    bytes += (this.#sets.ownSize + this.orphans.ownPlaceSets) * OWN_PLACES_BYTES + this.orphans.loras * LORA_BYTES;
     for (const context of this.contexts.all()) {
       bytes += CONTEXT_BYTES + context.bytes + context.speculative.size * BELIEF_BYTES;
     }
     for (const source of this.sources.all()) {
-      bytes += SOURCE_BYTES + source.names.bytes + source.orphans.size * ORPHAN_BYTES;
+      bytes += SOURCE_BYTES + source.names.bytes + source.orphans.bytes;
     }
     return bytes;
   }
@@ -84,7 +96,8 @@ export class HolderIndex {
   /** Memory for what the source alone has: its names, and what waits. */
   bytesOf(source: Source): number {
     const perName = 4 * this.holdings.records.words + SLOT_BYTES;
-    return source.names.size * perName + source.orphans.size * ORPHAN_BYTES;
+    const { size, parents } = source.orphans;
+    return source.names.size * perName + size * this.orphans.bytesEach + (size + parents) * SLOT_BYTES;
   }
 
   now(): number {
@@ -202,6 +215,18 @@ export class HolderIndex {
     source.names.clear();
   }
 
+  /**
+   * The block waits for its parent, or for its tokens, in these places, at least one, of an array that does not change
+   * afterwards. Where the bounds leave no room for it, the source's oldest goes instead, or without any the block itself.
+   * The source itself is settled by the caller.
+   */
+  wait(source: Source, block: AnnouncedBlock, places: readonly Place[]): void {
+    const { orphans } = source;
+    const all = orphans.claim(block, places);
+    if (!this.#mayWait() && orphans.size > 0) this.#evictedBlocks += orphans.shrinkTo(orphans.size - 1);
+    if (!this.#mayWait() || !orphans.add(block, all)) this.#evictedBlocks++;
+  }
+
   /** Nobody holds the block any more. */
   drop(block: number): void {
     const { blockSize } = this.contextOf(block);
@@ -275,7 +300,7 @@ export class HolderIndex {
   }
 
   get #recordBytes(): number {
-    return this.blocks.records.bytes + this.holdings.records.bytes;
+    return this.blocks.records.bytes + this.holdings.records.bytes + this.orphans.bytes;
   }
 
   #blockOf(context: Context, low: number, high: number): number {
@@ -332,11 +357,27 @@ export class HolderIndex {
   }
 
   #mayGrow(): boolean {
-    const growth = this.blocks.records.growth + this.holdings.records.growth;
+    const kept = Math.max(0, this.#orphansShare - this.orphans.bytes);
+    return this.#fits(this.blocks.records.growth + this.holdings.records.growth, kept);
+  }
+
+  /** Whether there is room for one more block that waits. */
+  #mayWait(): boolean {
+    const { bytes, growth, size } = this.orphans;
+    return growth === 0 || size === 0 || bytes + growth <= this.#orphansShare || this.#fits(growth, 0);
+  }
+
+  /** Records may take so much. */
+  get #orphansShare(): number {
+    return this.#options.maxBytes / ORPHANS_SHARE;
+  }
+
+  /** Whether the bound holds when records grow by so much, with their slots, and so much is kept for others. */
+  #fits(growth: number, kept: number): boolean {
     const records = this.#recordBytes + growth;
     const slots = (records / (4 * this.holdings.records.words)) * SLOT_BYTES;
     const segments = Math.max(0, slots - this.#segments.bytes) + this.#segments.growth;
-    return this.bytes + growth + segments <= this.#options.maxBytes;
+    return this.bytes + growth + segments + kept <= this.#options.maxBytes;
   }
 
   /** The least recently mentioned of all contexts. */

@@ -1,127 +1,213 @@
-import type { BlockHash } from "../events/event.ts";
 import { BASE_MODEL } from "./block-identity.ts";
-import { BlocksByHash } from "./engine-blocks.ts";
+import type { HashTable } from "./hash-table.ts";
 import type { Lora } from "./indexer.ts";
-import { getOrCreate } from "./maps.ts";
+import { Names } from "./names.ts";
+import type { AnnouncedBlock, OrphanRecords } from "./orphan-records.ts";
+import { withoutPlace, withPlace } from "./place-sets.ts";
 import { addPlace, type Place } from "./places.ts";
-import { type RecencyLinks, RecencyList } from "./recency.ts";
+import type { Records } from "./records.ts";
 
-/** What an event says of one block, with its tokens and extra keys already hashed. */
-export interface AnnouncedBlock {
-  readonly hash: BlockHash;
-  readonly parent: BlockHash | null;
-  readonly lora: Lora;
-  readonly blockSize: number;
-  /** `BlockHasher.local` of the block. */
-  readonly local: bigint;
-}
-
-/** A block that cannot be indexed yet. */
-export interface Orphan extends RecencyLinks<Orphan> {
-  readonly announced: AnnouncedBlock;
-  readonly places: Place[];
-}
+export type { AnnouncedBlock } from "./orphan-records.ts";
 
 /** Stands for blocks of which only the engine hash and a place are known. */
 const TOKENS_UNKNOWN = 0;
 
+/** What is known of a block without tokens. */
+export function placeOnly(low: number, high: number): AnnouncedBlock {
+  const nothing = { hasParent: false, parentLow: 0, parentHigh: 0, localLow: 0, localHigh: 0 };
+  return { low, high, ...nothing, lora: BASE_MODEL, blockSize: TOKENS_UNKNOWN };
+}
+
 /**
  * Blocks of one engine whose parent, or whose tokens, are not known. They are kept as hashes, so that each takes the
  * same little memory, and waited for by the name of what they lack. An engine hash is either here or among the
- * engine's indexed blocks, never both, for any one block size.
+ * engine's indexed blocks, never both, for any one block size. An orphan is a number, 0 for none; `records` says the
+ * rest of it.
  */
 export class Orphans {
-  readonly #byHash = new BlocksByHash<Orphan>();
-  readonly #byParent = new Map<BlockHash, Set<Orphan>>();
-  readonly #byAge = new RecencyList<Orphan>();
+  readonly records: OrphanRecords;
+  readonly #newTable: (records: Records) => HashTable;
+  readonly #names: Names;
+  /** The first child of each parent by the parent's name; none where nothing waits for a parent. */
+  #children: HashTable | undefined;
+  #oldest = 0;
+  #newest = 0;
+
+  constructor(records: OrphanRecords, newTable: (records: Records) => HashTable) {
+    this.records = records;
+    this.#newTable = newTable;
+    this.#names = new Names(() => newTable(records.named));
+  }
 
   get size(): number {
-    return this.#byHash.size;
+    return this.#names.size;
   }
 
-  get(blockSize: number, hash: BlockHash): Orphan | undefined {
-    return this.#byHash.get(blockSize, hash);
+  /** Parents that are waited for. */
+  get parents(): number {
+    return this.#children?.size ?? 0;
   }
 
-  all(hash: BlockHash): Orphan[] {
-    return this.#byHash.all(hash);
+  /** Of the tables' directories. */
+  get bytes(): number {
+    return this.#names.bytes + (this.#children?.directoryBytes ?? 0);
+  }
+
+  /** The block of this name and size; 0 for none. */
+  get(blockSize: number, low: number, high: number): number {
+    return this.#names.find(blockSize, low, high);
+  }
+
+  /** Those of this name, whatever their size. */
+  all(low: number, high: number): number[] {
+    const found: number[] = [];
+    for (const blockSize of this.#names.blockSizes) {
+      const orphan = this.#names.find(blockSize, low, high);
+      if (orphan !== 0) found.push(orphan);
+    }
+    return found;
   }
 
   /** The oldest first. */
-  *byAge(): IterableIterator<Orphan> {
-    for (let orphan = this.#byAge.oldest; orphan !== undefined; orphan = orphan.newer) yield orphan;
-  }
-
-  /** Keeps a block whose parent is not known. */
-  add(announced: AnnouncedBlock, place: Place): void {
-    const places = this.claim(announced);
-    addPlace(places, place);
-    const orphan: Orphan = { announced, places, newer: undefined, older: undefined };
-    this.#byHash.set(announced.blockSize, announced.hash, orphan);
-    this.#byAge.touch(orphan);
-    if (announced.parent === null) return;
-    getOrCreate(this.#byParent, announced.parent, () => new Set<Orphan>()).add(orphan);
-  }
-
-  /** Keeps where a block lies until an event brings its tokens. */
-  addPlaceOnly(hash: BlockHash, place: Place): void {
-    this.add({ hash, parent: null, lora: BASE_MODEL, blockSize: TOKENS_UNKNOWN, local: 0n }, place);
+  *byAge(): IterableIterator<number> {
+    for (let orphan = this.#oldest; orphan !== 0; orphan = this.records.newer(orphan)) yield orphan;
   }
 
   /**
-   * Ends the waiting of whatever is kept under this block's name, and returns the places that hold for it: those that
-   * came without tokens, and those of an earlier announcement unless it spoke of another block.
+   * Keeps a block, nothing of whose name may be here (`claim`), in these places, at least one, of an array that does not
+   * change afterwards. False where no number is left for it.
    */
-  claim(announced: AnnouncedBlock): Place[] {
-    const places: Place[] = [];
+  add(block: AnnouncedBlock, places: readonly Place[]): boolean {
+    const orphan = this.records.create(block, places);
+    if (orphan === 0) return false;
+    this.#names.add(block.blockSize, block.low, block.high, orphan);
+    this.#linkByAge(orphan);
+    if (block.hasParent) this.#linkSibling(orphan, block.parentLow, block.parentHigh);
+    return true;
+  }
+
+  /** The block lies in this place too. */
+  addPlace(orphan: number, place: Place): void {
+    const places = this.records.places(orphan);
+    const more = withPlace(places, place);
+    if (more.length > places.length || more.at(-1) !== places.at(-1)) this.records.setPlaces(orphan, more);
+  }
+
+  /** The block lies in this place no more; without any place it waits no more. */
+  removePlace(orphan: number, place: Place): void {
+    const places = this.records.places(orphan);
+    const rest = withoutPlace(places, place);
+    if (rest.length === 0) this.remove(orphan);
+    else if (rest.length < places.length) this.records.setPlaces(orphan, rest);
+  }
+
+  /**
+   * Ends the waiting of whatever is kept under this block's name. Returns these places, and before them those that hold
+   * for the block besides: what came without tokens, and what an earlier announcement said unless of another block.
+   */
+  claim(block: AnnouncedBlock, places: readonly Place[]): readonly Place[] {
     if (this.size === 0) return places;
-    const earlier = this.get(announced.blockSize, announced.hash);
-    const unplaced = this.get(TOKENS_UNKNOWN, announced.hash);
-    if (earlier !== undefined && isSameBlock(earlier.announced, announced)) places.push(...earlier.places);
-    if (unplaced !== undefined && unplaced !== earlier) for (const place of unplaced.places) addPlace(places, place);
-    if (earlier !== undefined) this.remove(earlier);
-    if (unplaced !== undefined) this.remove(unplaced);
-    return places;
+    const earlier = this.get(block.blockSize, block.low, block.high);
+    const unplaced = block.blockSize === TOKENS_UNKNOWN ? 0 : this.get(TOKENS_UNKNOWN, block.low, block.high);
+    if (earlier === 0 && unplaced === 0) return places;
+    const all: Place[] = [];
+    if (earlier !== 0 && this.records.isSame(earlier, block)) all.push(...this.records.places(earlier));
+    if (unplaced !== 0) for (const place of this.records.places(unplaced)) addPlace(all, place);
+    if (earlier !== 0) this.remove(earlier);
+    if (unplaced !== 0) this.remove(unplaced);
+    for (const place of places) addPlace(all, place);
+    return all;
   }
 
   /** Ends the waiting of whatever is kept under this name. */
-  end(blockSize: number, hash: BlockHash): void {
-    for (const orphan of [this.get(blockSize, hash), this.get(TOKENS_UNKNOWN, hash)]) {
-      if (orphan !== undefined) this.remove(orphan);
+  end(blockSize: number, low: number, high: number): void {
+    for (const size of [blockSize, TOKENS_UNKNOWN]) {
+      const orphan = this.get(size, low, high);
+      if (orphan !== 0) this.remove(orphan);
     }
   }
 
-  /** Ends the waiting of all children of this block. */
-  claimChildren(parent: BlockHash, blockSize: number, lora: Lora): Orphan[] {
-    const waiting = this.#byParent.get(parent);
-    if (waiting === undefined) return [];
-    const children = [...waiting].filter(
-      ({ announced }) => announced.blockSize === blockSize && announced.lora === lora,
-    );
-    for (const child of children) this.remove(child);
-    return children;
+  /** The first of what waits for the parent of this name; further ones by `records.next`. 0 for none. */
+  firstChild(parentLow: number, parentHigh: number): number {
+    return this.#children === undefined ? 0 : this.#children.find(parentLow, parentHigh);
+  }
+
+  /** Whether the orphan is of this adapter and block size, as its parent has to be. */
+  isOf(orphan: number, blockSize: number, lora: Lora): boolean {
+    return this.records.blockSize(orphan) === blockSize && this.records.lora(orphan) === lora;
   }
 
   /** Drops the oldest until no more than `limit` are left; returns how many. */
   shrinkTo(limit: number): number {
     let dropped = 0;
-    for (let oldest = this.#byAge.oldest; oldest !== undefined && this.size > limit; oldest = this.#byAge.oldest) {
-      this.remove(oldest);
+    while (this.#oldest !== 0 && this.size > limit) {
+      this.remove(this.#oldest);
       dropped++;
     }
     return dropped;
   }
 
-  remove(orphan: Orphan): void {
-    const { hash, parent, blockSize } = orphan.announced;
-    this.#byAge.remove(orphan);
-    this.#byHash.delete(blockSize, hash);
-    if (parent === null) return;
-    const siblings = this.#byParent.get(parent);
-    if (siblings?.delete(orphan) && siblings.size === 0) this.#byParent.delete(parent);
+  remove(orphan: number): void {
+    const { records } = this;
+    this.#names.remove(records.blockSize(orphan), records.low(orphan), records.high(orphan), orphan);
+    this.#unlinkByAge(orphan);
+    if (records.hasParent(orphan)) this.#unlinkSibling(orphan);
+    records.free(orphan);
   }
-}
 
-function isSameBlock(left: AnnouncedBlock, right: AnnouncedBlock): boolean {
-  return left.parent === right.parent && left.local === right.local && left.lora === right.lora;
+  #linkByAge(orphan: number): void {
+    const older = this.#newest;
+    this.records.setOlder(orphan, older);
+    if (older === 0) this.#oldest = orphan;
+    else this.records.setNewer(older, orphan);
+    this.#newest = orphan;
+  }
+
+  #unlinkByAge(orphan: number): void {
+    const newer = this.records.newer(orphan);
+    const older = this.records.older(orphan);
+    if (newer === 0) this.#newest = older;
+    else this.records.setOlder(newer, older);
+    if (older === 0) this.#oldest = newer;
+    else this.records.setNewer(older, newer);
+  }
+
+  /** As the last of its parent's children. */
+  #linkSibling(orphan: number, parentLow: number, parentHigh: number): void {
+    const { records } = this;
+    this.#children ??= this.#newTable(records.siblings);
+    const first = this.#children.find(parentLow, parentHigh);
+    if (first === 0) {
+      records.setPrevious(orphan, orphan);
+      this.#children.add(parentLow, parentHigh, orphan);
+      return;
+    }
+    const last = records.previous(first);
+    records.setNext(last, orphan);
+    records.setPrevious(orphan, last);
+    records.setPrevious(first, orphan);
+  }
+
+  #unlinkSibling(orphan: number): void {
+    const { records } = this;
+    const children = this.#children!;
+    const parentLow = records.parentLow(orphan);
+    const parentHigh = records.parentHigh(orphan);
+    const previous = records.previous(orphan);
+    const next = records.next(orphan);
+    const first = children.find(parentLow, parentHigh);
+    if (orphan !== first) {
+      records.setNext(previous, next);
+      records.setPrevious(next === 0 ? first : next, previous);
+      return;
+    }
+    children.remove(parentLow, parentHigh, orphan);
+    if (next !== 0) {
+      records.setPrevious(next, previous);
+      children.add(parentLow, parentHigh, next);
+    } else if (children.size === 0) {
+      children.drop();
+      this.#children = undefined;
+    }
+  }
 }

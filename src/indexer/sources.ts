@@ -6,7 +6,7 @@ import type { BlockSource } from "./indexer.ts";
 import { getOrCreate } from "./maps.ts";
 import { Names } from "./names.ts";
 import { NumberedList } from "./numbered.ts";
-import { Orphans } from "./orphans.ts";
+import type { Orphans } from "./orphans.ts";
 
 /** What one engine process has told: its indexed blocks by its own names, and those that wait. */
 export class Source {
@@ -16,7 +16,7 @@ export class Source {
   /** By which its holdings name it; 0 as long as it has none. */
   number = 0;
   readonly names: Names;
-  readonly orphans: Orphans = new Orphans();
+  readonly orphans: Orphans;
   readonly groups: AttentionGroups = new AttentionGroups();
   /** Imported, and not known to be true still: queries pass over it. */
   isHidden = false;
@@ -29,11 +29,12 @@ export class Source {
   /** Where its last event belonged: the next one's belongs there, too, as a rule. */
   lastContext: Context | undefined;
 
-  constructor({ model, pod, rank }: BlockSource, newTable: () => HashTable) {
+  constructor({ model, pod, rank }: BlockSource, newTable: () => HashTable, newOrphans: () => Orphans) {
     this.model = model;
     this.pod = pod;
     this.rank = rank;
     this.names = new Names(newTable);
+    this.orphans = newOrphans();
   }
 
   get isEmpty(): boolean {
@@ -44,6 +45,7 @@ export class Source {
 /** The sources that have anything, by model, pod and rank. */
 export class Sources {
   readonly #newTable: () => HashTable;
+  readonly #newOrphans: () => Orphans;
   readonly #models = new Map<string, Map<string, Map<number, Source>>>();
   /** A stream gives the same object with each of its events. */
   readonly #known = new WeakMap<BlockSource, Source>();
@@ -53,8 +55,9 @@ export class Sources {
   #byPod: Source[] | null = null;
   #size = 0;
 
-  constructor(newTable: () => HashTable) {
+  constructor(newTable: () => HashTable, newOrphans: () => Orphans) {
     this.#newTable = newTable;
+    this.#newOrphans = newOrphans;
   }
 
   get size(): number {
@@ -86,7 +89,7 @@ export class Sources {
 
   /** The source, or a new one that is not in the table before `settle` finds something in it. */
   open(source: BlockSource): Source {
-    return this.find(source) ?? new Source(source, this.#newTable);
+    return this.find(source) ?? new Source(source, this.#newTable, this.#newOrphans);
   }
 
   ranksOf(model: string, pod: string): Iterable<Source> {

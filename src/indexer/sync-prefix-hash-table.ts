@@ -20,7 +20,7 @@ import type {
   SourceStats,
 } from "./indexer.ts";
 import { Matcher } from "./match.ts";
-import { type Place, placeName, placeOf, removePlace } from "./places.ts";
+import { type Place, placeName, placeOf } from "./places.ts";
 import { hashPrompt, type Prompt } from "./prompt-chain.ts";
 import type { Source } from "./sources.ts";
 import { type HashName, resolveTableOptions, type SyncPrefixHashTableOptions } from "./table-options.ts";
@@ -289,10 +289,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
       index.release(source, holding);
     }
     if (source.orphans.size === 0) return;
-    for (const orphan of source.orphans.all(hashOf(low, high))) {
-      removePlace(orphan.places, place);
-      if (orphan.places.length === 0) source.orphans.remove(orphan);
-    }
+    for (const orphan of source.orphans.all(low, high)) source.orphans.removePlace(orphan, place);
   }
 }
 
