@@ -1,10 +1,14 @@
 /** What is needed of it; TypeScript has it among the types of browsers only. */
 interface WebAssemblyMemory {
-  readonly buffer: ArrayBuffer;
+  readonly buffer: SharedArrayBuffer;
   grow(pages: number): number;
 }
 declare const WebAssembly: {
-  readonly Memory: new (pages: { readonly initial: number; readonly maximum: number }) => WebAssemblyMemory;
+  readonly Memory: new (pages: {
+    readonly initial: number;
+    readonly maximum: number;
+    readonly shared: boolean;
+  }) => WebAssemblyMemory;
 };
 
 /** Up to there it grows by doubling and is copied; from there on by steps of as much, where it is. */
@@ -18,10 +22,15 @@ const MAX_PAGES = 1 << 16;
  * one array, not a list of slabs. This is `WebAssembly.Memory`, for which the engine sets addresses aside; a small one,
  * of which there may be thousands, is a plain buffer. Where there is no such memory to be had (addresses are limited, or
  * WebAssembly is switched off) it doubles.
+ *
+ * It is shared memory, though with nobody: growing one that is not detaches its buffer, after which V8 checks every typed
+ * array of the process at each access, and counts all of its bytes as newly allocated, so that each step would bring a
+ * collection. V8 does not count shared bytes at all: they are given back by the next full collection after their end,
+ * but bring none about. So this is for what lives as long as the index.
  */
 export class GrowingMemory {
   readonly #maxBytes: number;
-  #buffer = new ArrayBuffer(0);
+  #buffer: ArrayBufferLike = new ArrayBuffer(0);
   #memory: WebAssemblyMemory | null = null;
 
   /** `maxBytes`: what it will never be asked to exceed; at most 4 GiB. */
@@ -30,7 +39,7 @@ export class GrowingMemory {
   }
 
   /** Another one after each `grow`; the one before is detached or of no meaning then. */
-  get buffer(): ArrayBuffer {
+  get buffer(): ArrayBufferLike {
     return this.#buffer;
   }
 
@@ -64,7 +73,7 @@ function reserve(bytes: number, maxBytes: number): WebAssemblyMemory | null {
   const pages = Math.ceil((maxBytes + STEP_BYTES) / PAGE_BYTES);
   const maximum = Math.min(MAX_PAGES, Math.max(bytes / PAGE_BYTES, pages));
   try {
-    return new WebAssembly.Memory({ initial: bytes / PAGE_BYTES, maximum });
+    return new WebAssembly.Memory({ initial: bytes / PAGE_BYTES, maximum, shared: true });
   } catch {
     return null;
   }
