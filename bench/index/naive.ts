@@ -27,6 +27,11 @@ export class NaiveIndex {
     return this.#holders.size;
   }
 
+  /** (block, pod) pairs. */
+  get pairs(): number {
+    return [...this.#pods.values()].reduce((sum, { names }) => sum + names.size, 0);
+  }
+
   handle(pod: string, payload: Uint8Array): void {
     const [, events] = this.#decoder.decode(payload) as [number, readonly Record<string, unknown>[]];
     for (const event of events) {

@@ -9,7 +9,8 @@ export const GREETING: Uint8Array = Buffer.concat([
   Buffer.alloc(32),
 ]);
 
-function frame(flags: number, body: Uint8Array): Uint8Array {
+/** One frame: 1 in `flags` for another one after it, 4 for a command. */
+export function frame(flags: number, body: Uint8Array): Uint8Array {
   if (body.length < 256) return Buffer.concat([Buffer.from([flags, body.length]), body]);
   const header = Buffer.alloc(9);
   header[0] = flags | 2;
