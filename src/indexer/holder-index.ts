@@ -25,10 +25,10 @@ const SLOT_BYTES = 8;
 const ORPHANS_SHARE = 32;
 
 // What is on the heap, measured on Node 20: a source, a context, a belief, a set of places of its own, and an adapter of blocks that wait.
-const SOURCE_BYTES = 1500;
-const CONTEXT_BYTES = 1000;
-const BELIEF_BYTES = 350;
-const OWN_PLACES_BYTES = 400;
+const SOURCE_BYTES = 1750;
+const CONTEXT_BYTES = 1300;
+const BELIEF_BYTES = 360;
+const OWN_PLACES_BYTES = 200;
 const LORA_BYTES = 200;
 
 /**
