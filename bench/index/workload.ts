@@ -6,6 +6,9 @@ import type { TraceRequest } from "../routing/trace.ts";
 export const BLOCK_SIZE = 16;
 export const MODEL = "m";
 
+/** Of all messages: seconds since 1970. */
+export const TIMESTAMP = 1_767_666_073.5;
+
 /** One message of one pod. */
 export interface PodMessage {
   readonly pod: number;
@@ -151,5 +154,5 @@ function stored(pod: number, block: number, parent: number | null, tokenIds: Uin
 }
 
 function encode(event: KVEvent): Uint8Array {
-  return encodeEventBatch({ ts: 1_767_666_073.5, events: [event], dataParallelRank: 0 }, { encoding: "map" });
+  return encodeEventBatch({ ts: TIMESTAMP, events: [event], dataParallelRank: 0 }, { encoding: "map" });
 }

@@ -1,0 +1,66 @@
+// Feeds AIBrix's own decoder and index with a workload file, as its event handler (pkg/kvevent/handler.go) does. Its block
+// size is in bytes: AIBRIX_PREFIX_CACHE_BLOCK_SIZE has to be four times the tokens. Answers are per cent of the prompt.
+package main
+
+import (
+	"encoding/binary"
+
+	"github.com/vllm-project/aibrix/pkg/cache/kvcache"
+	index "github.com/vllm-project/aibrix/pkg/utils/syncprefixcacheindexer"
+	"workload"
+)
+
+// noAdapter is AIBrix's LoRA id of a pod without one.
+const noAdapter = -1
+
+func main() {
+	work := workload.Read()
+	table := index.NewSyncPrefixHashTable()
+	defer table.Close()
+	ready := make(map[string]struct{})
+	for _, pod := range work.Pods {
+		ready[pod] = struct{}{}
+	}
+	work.Measure(func() {
+		for _, message := range work.Messages {
+			handle(table, message)
+		}
+	}, func(tokens []uint32) workload.Answer {
+		bytes := make([]byte, 4*len(tokens))
+		for at, token := range tokens {
+			binary.BigEndian.PutUint32(bytes[4*at:], token)
+		}
+		pods, _ := table.MatchPrefix(workload.Model, noAdapter, bytes, ready)
+		return pods
+	})
+}
+
+func handle(table *index.SyncPrefixHashTable, message workload.Message) {
+	batch, err := kvcache.DecodeEventBatch(message.Payload, workload.Model, message.Pod)
+	if err != nil {
+		workload.Fail(err)
+	}
+	for _, event := range batch.Events {
+		switch event := event.(type) {
+		case *kvcache.BlockStoredEvent:
+			err = table.ProcessBlockStored(index.BlockStored{
+				BlockHashes:     event.BlockHashes,
+				ParentBlockHash: event.ParentBlockHash,
+				Tokens:          event.TokenIDs,
+				ModelName:       workload.Model,
+				LoraID:          noAdapter,
+				SourcePod:       message.Pod,
+			})
+		case *kvcache.BlockRemovedEvent:
+			err = table.ProcessBlockRemoved(index.BlockRemoved{
+				BlockHashes: event.BlockHashes,
+				ModelName:   workload.Model,
+				LoraID:      noAdapter,
+				SourcePod:   message.Pod,
+			})
+		}
+		if err != nil {
+			workload.Fail(err)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+//! Reads the events and questions that bench/index/workload-file.ts writes.
+
+use std::fs;
+
+/// The one event of a message, as numbers.
+pub struct Message {
+    pub pod: u64,
+    pub is_stored: bool,
+    pub parent: Option<u64>,
+    pub hashes: Vec<u64>,
+    pub tokens: Vec<u32>,
+}
+
+/// A prompt, and how many blocks of it the pod with the most has.
+pub struct Question {
+    pub deepest: usize,
+    pub tokens: Vec<u32>,
+}
+
+pub struct Workload {
+    pub block_size: u32,
+    pub pods: Vec<String>,
+    pub messages: Vec<Message>,
+    pub questions: Vec<Question>,
+}
+
+/// Panics where the file cannot be read or is something else.
+pub fn read(path: &str) -> Workload {
+    let data = fs::read(path).expect("the workload file can be read");
+    assert!(data.starts_with(b"KVWORK01"), "{path} is no workload file");
+    let mut reader = Reader { data: &data, at: 8 };
+    let block_size = reader.u32();
+    let (pods, messages, questions) = (reader.u32(), reader.u32(), reader.u32());
+    Workload {
+        block_size,
+        pods: (0..pods)
+            .map(|_| String::from_utf8_lossy(reader.bytes()).into_owned())
+            .collect(),
+        messages: (0..messages).map(|_| reader.message()).collect(),
+        questions: (0..questions)
+            .map(|_| Question {
+                deepest: reader.u32() as usize,
+                tokens: reader.words(),
+            })
+            .collect(),
+    }
+}
+
+struct Reader<'data> {
+    data: &'data [u8],
+    at: usize,
+}
+
+impl<'data> Reader<'data> {
+    fn raw(&mut self, length: usize) -> &'data [u8] {
+        let part = &self.data[self.at..self.at + length];
+        self.at += length;
+        part
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.raw(4).try_into().expect("4 bytes"))
+    }
+
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.raw(8).try_into().expect("8 bytes"))
+    }
+
+    fn bytes(&mut self) -> &'data [u8] {
+        let length = self.u32() as usize;
+        self.raw(length)
+    }
+
+    fn words(&mut self) -> Vec<u32> {
+        let length = self.u32();
+        (0..length).map(|_| self.u32()).collect()
+    }
+
+    fn message(&mut self) -> Message {
+        let pod = u64::from(self.u32());
+        let is_stored = self.u32() == 0;
+        let has_parent = self.u32() == 1;
+        let parent = Some(self.u64()).filter(|_| has_parent);
+        let count = self.u32();
+        let hashes = (0..count).map(|_| self.u64()).collect();
+        let tokens = self.words();
+        self.bytes();
+        Message {
+            pod,
+            is_stored,
+            parent,
+            hashes,
+            tokens,
+        }
+    }
+}
