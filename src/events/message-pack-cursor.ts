@@ -75,6 +75,11 @@ export class MessagePackCursor {
     return this.bytes.subarray(start, this.position);
   }
 
+  /** The estimate of what decoding allocates, so far. */
+  get decodedBytes(): number {
+    return this.#decodedBytes;
+  }
+
   /** Adds to the estimate of what decoding allocates. */
   charge(decodedBytes: number): void {
     this.#decodedBytes += decodedBytes;

@@ -81,6 +81,14 @@ export class PackedBatch {
     return event;
   }
 
+  /** Forgets what came after so many events, hashes and tokens: what a reader began and cannot finish. */
+  truncate(eventCount: number, hashCount: number, tokenCount: number): void {
+    for (let index = eventCount; index < this.eventCount; index++) release(this.events[index]!);
+    this.eventCount = eventCount;
+    this.hashCount = hashCount;
+    this.tokenCount = tokenCount;
+  }
+
   /** Makes room for so many more hashes; `hashes` may be another array afterwards. */
   reserveHashes(count: number): void {
     const words = 2 * (this.hashCount + count);

@@ -1,5 +1,5 @@
 /** Longest text that is kept: tiers and kinds are short, and adapters as a rule. */
-const MAX_TEXT_BYTES = 64;
+const MAX_KEPT_BYTES = 64;
 /** Texts that share a place take turns. */
 const PLACES = 256;
 
@@ -12,10 +12,10 @@ interface KnownText {
 export class TextCache {
   readonly #known: (KnownText | undefined)[] = new Array<undefined>(PLACES).fill(undefined);
 
-  /** The text in these bytes; `null` where they are not ASCII, or too many. */
+  /** The text in these bytes, up to some hundreds; `null` where they are not ASCII. */
   read(bytes: Uint8Array, start: number, length: number): string | null {
     if (length === 0) return "";
-    if (length > MAX_TEXT_BYTES) return null;
+    if (length > MAX_KEPT_BYTES) return asciiText(bytes.subarray(start, start + length));
     const place = (length + 31 * bytes[start]! + 7 * bytes[start + length - 1]!) & (PLACES - 1);
     const known = this.#known[place];
     if (known !== undefined && isSame(known.bytes, bytes, start, length)) return known.text;
@@ -24,11 +24,14 @@ export class TextCache {
 
   #make(bytes: Uint8Array, start: number, length: number, place: number): string | null {
     const own = bytes.slice(start, start + length);
-    if (own.some((byte) => byte >= 0x80)) return null;
-    const text = String.fromCharCode(...own);
-    this.#known[place] = { bytes: own, text };
+    const text = asciiText(own);
+    if (text !== null) this.#known[place] = { bytes: own, text };
     return text;
   }
+}
+
+function asciiText(bytes: Uint8Array): string | null {
+  return bytes.some((byte) => byte >= 0x80) ? null : String.fromCharCode(...bytes);
 }
 
 function isSame(known: Uint8Array, bytes: Uint8Array, start: number, length: number): boolean {

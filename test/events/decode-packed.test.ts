@@ -211,7 +211,7 @@ describe("decodePackedBatch", () => {
     const many = new PackedBatch();
     assert.equal(fast.decode(batchOf(200_000, removed), many), false);
     assert.ok(many.events.length <= 65_536, `${many.events.length} events`);
-    const tokens = Buffer.concat(arrayOf(6_000_000, Uint8Array.of(7)));
+    const tokens = Buffer.concat(arrayOf(17_000_000, Uint8Array.of(7)));
     const stored = Buffer.concat([
       Buffer.of(0x95),
       encode("BlockStored"),

@@ -1,0 +1,223 @@
+import { ExtraKeysReader } from "./extra-keys-reader.ts";
+import { type PackedBatch, type PackedEvent, PackedType } from "./packed-batch.ts";
+import {
+  BLOCK_HASHES,
+  BLOCK_SIZE,
+  EXTRA_KEYS,
+  FieldOrder,
+  GROUP,
+  KIND,
+  LORA_ID,
+  LORA_NAME,
+  MEDIUM,
+  METADATA,
+  NO_FIELD,
+  PARENT,
+  TOKEN_IDS,
+  WINDOW,
+} from "./stored-fields.ts";
+import { isName, wireName } from "./wire-names.ts";
+import { NIL, OTHER, type WireReader } from "./wire-reader.ts";
+
+const MAX_BLOCK_SIZE = 1 << 20;
+/** What the oracle charges at most for an event with all its fields, without its hashes, tokens and extra keys. */
+const EVENT_COST = 4_096;
+
+/** What a `BlockStored` must say. */
+const REQUIRED = (1 << BLOCK_HASHES) | (1 << TOKEN_IDS) | (1 << BLOCK_SIZE);
+/** What it may not say with nil. */
+const NEVER_NIL = REQUIRED | (1 << NO_FIELD);
+/** Fields of a `BlockRemoved`, in the order of an array. */
+const REMOVED_FIELDS: readonly number[] = [NO_FIELD, BLOCK_HASHES, MEDIUM, GROUP];
+/** Entries of an array that ends with SGLang's extra keys, where vLLM has `lora_name`. */
+const ENTRIES_TO_LORA_NAME = LORA_NAME + 1;
+
+const TYPE = wireName("type");
+const STORED = wireName("BlockStored");
+const REMOVED = wireName("BlockRemoved");
+const CLEARED = wireName("AllBlocksCleared");
+const CACHE_SALT = wireName("cache_salt");
+
+/**
+ * Reads one event of the shapes that engines send into a batch: arrays, and maps with their type first, without keys that
+ * are not known. Where it returns `OTHER` the event may be of another shape or wrong; what the batch has got of it by then
+ * means nothing.
+ */
+export class EventReader {
+  readonly #reader: WireReader;
+  readonly #extraKeys: ExtraKeysReader;
+  readonly #storedOrder = new FieldOrder();
+  readonly #removedOrder = new FieldOrder();
+
+  constructor(reader: WireReader) {
+    this.#reader = reader;
+    this.#extraKeys = new ExtraKeysReader(reader);
+  }
+
+  /** Position behind the event, or `OTHER`. */
+  read(start: number, batch: PackedBatch): number {
+    const { bytes, view } = this.#reader;
+    const head = bytes[start]!;
+    const isMap = (head & 0xf0) === 0x80;
+    const entries = head & 0x0f;
+    if ((!isMap && (head & 0xf0) !== 0x90) || entries === 0) return OTHER;
+    let at = start + 1;
+    if (isMap) {
+      if (!isName(view, at, TYPE)) return OTHER;
+      at += TYPE.length;
+    }
+    if (!this.#reader.spend(EVENT_COST)) return OTHER;
+    const event = batch.nextEvent();
+    event.medium = null;
+    event.groupIdx = null;
+    if (isName(view, at, STORED)) return this.#stored(at + STORED.length, batch, event, entries, isMap);
+    event.hasParent = false;
+    event.tokenCount = 0;
+    if (isName(view, at, REMOVED)) return this.#removed(at + REMOVED.length, batch, event, entries, isMap);
+    event.type = PackedType.cleared;
+    event.hashCount = 0;
+    return entries === 1 && isName(view, at, CLEARED) ? at + CLEARED.length : OTHER;
+  }
+
+  #stored(start: number, batch: PackedBatch, event: PackedEvent, entries: number, isMap: boolean): number {
+    const reader = this.#reader;
+    const order = this.#storedOrder;
+    begin(batch, event);
+    let seen = 0;
+    let at = start;
+    for (let entry = 1; entry < entries; entry++) {
+      let field = entry;
+      if (isMap) {
+        field = order.fieldAt(reader.view, at, entry);
+        at += order.length;
+      } else if (entry >= LORA_NAME) field = this.#lateField(at, entry, entries);
+      if ((seen & (1 << field)) !== 0) return OTHER;
+      seen |= 1 << field;
+      if (reader.bytes[at] !== NIL) at = this.#storedField(at, batch, event, field);
+      else if (((NEVER_NIL >> field) & 1) === 0 && field <= METADATA) at++;
+      else return OTHER;
+      if (at === OTHER) return OTHER;
+    }
+    return (seen & REQUIRED) === REQUIRED && fits(event) ? at : OTHER;
+  }
+
+  /** What an array has in its entry, from the eighth on. */
+  #lateField(at: number, entry: number, entries: number): number {
+    const head = this.#reader.bytes[at]!;
+    if ((head & 0xf0) === 0x80) return METADATA;
+    if (entry >= METADATA) return NO_FIELD;
+    return entries === ENTRIES_TO_LORA_NAME && (head & 0xf0) === 0x90 ? EXTRA_KEYS : entry;
+  }
+
+  #storedField(at: number, batch: PackedBatch, event: PackedEvent, field: number): number {
+    const reader = this.#reader;
+    let after = OTHER;
+    switch (field) {
+      case BLOCK_HASHES:
+        after = reader.hashes(at, batch);
+        event.hashCount = reader.number;
+        return after;
+      case PARENT:
+        event.hasParent = true;
+        return reader.hash(at, batch.hashes, 2 * event.hashStart - 2);
+      case TOKEN_IDS:
+        after = reader.tokens(at, batch);
+        event.tokenCount = reader.number;
+        return after;
+      case BLOCK_SIZE:
+        after = reader.integer(at);
+        event.blockSize = reader.number;
+        return after;
+      case LORA_ID:
+        after = reader.integer(at);
+        event.loraId = reader.number;
+        return after;
+      case MEDIUM:
+        after = reader.text(at);
+        event.medium = reader.string;
+        return after;
+      case LORA_NAME:
+        after = reader.text(at);
+        event.loraName = reader.string;
+        return after;
+      case EXTRA_KEYS:
+        after = this.#extraKeys.read(at);
+        event.extraKeys = this.#extraKeys.value;
+        return after;
+      case GROUP:
+        after = reader.integer(at);
+        event.groupIdx = reader.number;
+        return after;
+      case KIND:
+        after = reader.text(at);
+        event.kvCacheSpecKind = reader.string;
+        return after;
+      case WINDOW:
+        after = reader.integer(at);
+        event.kvCacheSpecSlidingWindow = reader.number;
+        return after;
+      case METADATA:
+        return this.#metadata(at, event);
+      default:
+        return OTHER;
+    }
+  }
+
+  /** A map with a cache salt, or with nothing. */
+  #metadata(at: number, event: PackedEvent): number {
+    const { bytes, view, end } = this.#reader;
+    if (bytes[at] === 0x80) return at + 1;
+    if (bytes[at] !== 0x81 || !isName(view, at + 1, CACHE_SALT)) return OTHER;
+    const from = at + 1 + CACHE_SALT.length;
+    if (bytes[from] === NIL) return from + 1;
+    const after = from < end ? this.#reader.text(from) : OTHER;
+    event.cacheSalt = this.#reader.string;
+    return after;
+  }
+
+  #removed(start: number, batch: PackedBatch, event: PackedEvent, entries: number, isMap: boolean): number {
+    const reader = this.#reader;
+    const order = this.#removedOrder;
+    event.type = PackedType.removed;
+    event.hashStart = batch.hashCount;
+    let seen = 0;
+    let at = start;
+    for (let entry = 1; entry < entries; entry++) {
+      let field = REMOVED_FIELDS[entry] ?? NO_FIELD;
+      if (isMap) {
+        field = order.fieldAt(reader.view, at, entry);
+        at += order.length;
+      }
+      if ((seen & (1 << field)) !== 0) return OTHER;
+      seen |= 1 << field;
+      if (field !== BLOCK_HASHES && field !== MEDIUM && field !== GROUP) return OTHER;
+      if (field !== BLOCK_HASHES && reader.bytes[at] === NIL) at++;
+      else at = this.#storedField(at, batch, event, field);
+      if (at === OTHER) return OTHER;
+    }
+    return (seen & (1 << BLOCK_HASHES)) === 0 ? OTHER : at;
+  }
+}
+
+/** Makes a `BlockStored` of an event that says nothing yet. */
+function begin(batch: PackedBatch, event: PackedEvent): void {
+  event.type = PackedType.stored;
+  event.hasParent = false;
+  event.loraId = null;
+  event.loraName = null;
+  event.extraKeys = null;
+  event.kvCacheSpecKind = null;
+  event.kvCacheSpecSlidingWindow = null;
+  event.cacheSalt = null;
+  event.tokenStart = batch.tokenCount;
+  // The parent's hash stands before the others, and comes after them.
+  batch.reserveHashes(1);
+  event.hashStart = ++batch.hashCount;
+}
+
+/** Whether the numbers of tokens, blocks and extra keys go together. */
+function fits({ tokenCount, blockSize, hashCount, extraKeys }: PackedEvent): boolean {
+  if (blockSize > MAX_BLOCK_SIZE || blockSize < (tokenCount === 0 ? 0 : 1)) return false;
+  if (tokenCount !== 0 && tokenCount !== hashCount * blockSize) return false;
+  return extraKeys === null || extraKeys.length === hashCount;
+}
