@@ -1,38 +1,57 @@
 import { ExtraKeysReader } from "./extra-keys-reader.ts";
+import { FieldOrder } from "./field-order.ts";
 import { type PackedBatch, type PackedEvent, PackedType } from "./packed-batch.ts";
-import {
-  BLOCK_HASHES,
-  BLOCK_SIZE,
-  EXTRA_KEYS,
-  FieldOrder,
-  GROUP,
-  KIND,
-  LORA_ID,
-  LORA_NAME,
-  MEDIUM,
-  METADATA,
-  NO_FIELD,
-  PARENT,
-  TOKEN_IDS,
-  WINDOW,
-} from "./stored-fields.ts";
-import { isName, wireName } from "./wire-names.ts";
-import { NIL, OTHER, type WireReader } from "./wire-reader.ts";
+import { wireName } from "./wire-names.ts";
+import type { WireReader } from "./wire-reader.ts";
+
+const OTHER = -1;
+const NIL = 0xc0;
 
 const MAX_BLOCK_SIZE = 1 << 20;
 /** What the oracle charges at most for an event with all its fields, without its hashes, tokens and extra keys. */
 const EVENT_COST = 4_096;
 
+// Fields of a `BlockStored`, in the order of those that are arrays. SGLang's metadata has no place of its own there: a map
+// from the eighth entry on is that.
+const TYPE_FIELD = 0;
+const BLOCK_HASHES = 1;
+const PARENT = 2;
+const TOKEN_IDS = 3;
+const BLOCK_SIZE = 4;
+const LORA_ID = 5;
+const MEDIUM = 6;
+const LORA_NAME = 7;
+const EXTRA_KEYS = 8;
+const GROUP = 9;
+const KIND = 10;
+const WINDOW = 11;
+const METADATA = 12;
+const FIELD_NAMES = [
+  "type",
+  "block_hashes",
+  "parent_block_hash",
+  "token_ids",
+  "block_size",
+  "lora_id",
+  "medium",
+  "lora_name",
+  "extra_keys",
+  "group_idx",
+  "kv_cache_spec_kind",
+  "kv_cache_spec_sliding_window",
+  "metadata",
+];
+
 /** What a `BlockStored` must say. */
 const REQUIRED = (1 << BLOCK_HASHES) | (1 << TOKEN_IDS) | (1 << BLOCK_SIZE);
 /** What it may not say with nil. */
-const NEVER_NIL = REQUIRED | (1 << NO_FIELD);
+const NEVER_NIL = REQUIRED | (1 << TYPE_FIELD);
 /** Fields of a `BlockRemoved`, in the order of an array. */
-const REMOVED_FIELDS: readonly number[] = [NO_FIELD, BLOCK_HASHES, MEDIUM, GROUP];
+const REMOVED_FIELDS: readonly number[] = [TYPE_FIELD, BLOCK_HASHES, MEDIUM, GROUP];
 /** Entries of an array that ends with SGLang's extra keys, where vLLM has `lora_name`. */
 const ENTRIES_TO_LORA_NAME = LORA_NAME + 1;
 
-const TYPE = wireName("type");
+const TYPE = wireName(FIELD_NAMES[TYPE_FIELD]!);
 const STORED = wireName("BlockStored");
 const REMOVED = wireName("BlockRemoved");
 const CLEARED = wireName("AllBlocksCleared");
@@ -46,8 +65,8 @@ const CACHE_SALT = wireName("cache_salt");
 export class EventReader {
   readonly #reader: WireReader;
   readonly #extraKeys: ExtraKeysReader;
-  readonly #storedOrder = new FieldOrder();
-  readonly #removedOrder = new FieldOrder();
+  readonly #storedOrder = new FieldOrder(FIELD_NAMES);
+  readonly #removedOrder = new FieldOrder(FIELD_NAMES);
 
   constructor(reader: WireReader) {
     this.#reader = reader;
@@ -56,27 +75,27 @@ export class EventReader {
 
   /** Position behind the event, or `OTHER`. */
   read(start: number, batch: PackedBatch): number {
-    const { bytes, view } = this.#reader;
-    const head = bytes[start]!;
+    const reader = this.#reader;
+    const head = reader.bytes[start]!;
     const isMap = (head & 0xf0) === 0x80;
     const entries = head & 0x0f;
     if ((!isMap && (head & 0xf0) !== 0x90) || entries === 0) return OTHER;
     let at = start + 1;
     if (isMap) {
-      if (!isName(view, at, TYPE)) return OTHER;
+      if (!reader.isName(at, TYPE)) return OTHER;
       at += TYPE.length;
     }
-    if (!this.#reader.spend(EVENT_COST)) return OTHER;
+    if (!reader.spend(EVENT_COST)) return OTHER;
     const event = batch.nextEvent();
     event.medium = null;
     event.groupIdx = null;
-    if (isName(view, at, STORED)) return this.#stored(at + STORED.length, batch, event, entries, isMap);
+    if (reader.isName(at, STORED)) return this.#stored(at + STORED.length, batch, event, entries, isMap);
     event.hasParent = false;
     event.tokenCount = 0;
-    if (isName(view, at, REMOVED)) return this.#removed(at + REMOVED.length, batch, event, entries, isMap);
+    if (reader.isName(at, REMOVED)) return this.#removed(at + REMOVED.length, batch, event, entries, isMap);
     event.type = PackedType.cleared;
     event.hashCount = 0;
-    return entries === 1 && isName(view, at, CLEARED) ? at + CLEARED.length : OTHER;
+    return entries === 1 && reader.isName(at, CLEARED) ? at + CLEARED.length : OTHER;
   }
 
   #stored(start: number, batch: PackedBatch, event: PackedEvent, entries: number, isMap: boolean): number {
@@ -88,13 +107,13 @@ export class EventReader {
     for (let entry = 1; entry < entries; entry++) {
       let field = entry;
       if (isMap) {
-        field = order.fieldAt(reader.view, at, entry);
+        field = order.fieldAt(reader, at, entry);
         at += order.length;
       } else if (entry >= LORA_NAME) field = this.#lateField(at, entry, entries);
-      if ((seen & (1 << field)) !== 0) return OTHER;
+      if (field < 0 || (seen & (1 << field)) !== 0) return OTHER;
       seen |= 1 << field;
       if (reader.bytes[at] !== NIL) at = this.#storedField(at, batch, event, field);
-      else if (((NEVER_NIL >> field) & 1) === 0 && field <= METADATA) at++;
+      else if ((NEVER_NIL & (1 << field)) === 0) at++;
       else return OTHER;
       if (at === OTHER) return OTHER;
     }
@@ -105,7 +124,7 @@ export class EventReader {
   #lateField(at: number, entry: number, entries: number): number {
     const head = this.#reader.bytes[at]!;
     if ((head & 0xf0) === 0x80) return METADATA;
-    if (entry >= METADATA) return NO_FIELD;
+    if (entry >= METADATA) return OTHER;
     return entries === ENTRIES_TO_LORA_NAME && (head & 0xf0) === 0x90 ? EXTRA_KEYS : entry;
   }
 
@@ -165,9 +184,9 @@ export class EventReader {
 
   /** A map with a cache salt, or with nothing. */
   #metadata(at: number, event: PackedEvent): number {
-    const { bytes, view, end } = this.#reader;
+    const { bytes, end } = this.#reader;
     if (bytes[at] === 0x80) return at + 1;
-    if (bytes[at] !== 0x81 || !isName(view, at + 1, CACHE_SALT)) return OTHER;
+    if (bytes[at] !== 0x81 || !this.#reader.isName(at + 1, CACHE_SALT)) return OTHER;
     const from = at + 1 + CACHE_SALT.length;
     if (bytes[from] === NIL) return from + 1;
     const after = from < end ? this.#reader.text(from) : OTHER;
@@ -183,12 +202,12 @@ export class EventReader {
     let seen = 0;
     let at = start;
     for (let entry = 1; entry < entries; entry++) {
-      let field = REMOVED_FIELDS[entry] ?? NO_FIELD;
+      let field = REMOVED_FIELDS[entry] ?? OTHER;
       if (isMap) {
-        field = order.fieldAt(reader.view, at, entry);
+        field = order.fieldAt(reader, at, entry);
         at += order.length;
       }
-      if ((seen & (1 << field)) !== 0) return OTHER;
+      if (field < 0 || (seen & (1 << field)) !== 0) return OTHER;
       seen |= 1 << field;
       if (field !== BLOCK_HASHES && field !== MEDIUM && field !== GROUP) return OTHER;
       if (field !== BLOCK_HASHES && reader.bytes[at] === NIL) at++;

@@ -1,5 +1,8 @@
 import type { ExtraKey } from "./event.ts";
-import { NIL, OTHER, type WireReader } from "./wire-reader.ts";
+import type { WireReader } from "./wire-reader.ts";
+
+const OTHER = -1;
+const NIL = 0xc0;
 
 type BlockKeys = readonly ExtraKey[] | null;
 

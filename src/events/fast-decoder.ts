@@ -4,10 +4,12 @@ import type { KVEvent } from "./event.ts";
 import { EventReader } from "./event-reader.ts";
 import { MessagePackCursor } from "./message-pack-cursor.ts";
 import { type PackedBatch, packEvent } from "./packed-batch.ts";
-import { isName, wireName } from "./wire-names.ts";
-import { MAX_COST, NIL, OTHER, WireReader } from "./wire-reader.ts";
+import { wireName } from "./wire-names.ts";
+import { WireReader } from "./wire-reader.ts";
 
-const TIMESTAMP = wireName("ts");
+const OTHER = -1;
+const NIL = 0xc0;
+
 const EVENTS = wireName("events");
 const RANK = wireName("data_parallel_rank");
 
@@ -42,14 +44,14 @@ export class FastDecoder {
   }
 
   #map(payload: Uint8Array, batch: PackedBatch, pairs: number): number {
-    const { view } = this.#reader;
+    const reader = this.#reader;
     let seen = 0;
     let at = 1;
     for (let pair = 0; pair < pairs && at !== OTHER; pair++) {
-      const field = isName(view, at, TIMESTAMP) ? 1 : isName(view, at, EVENTS) ? 2 : isName(view, at, RANK) ? 4 : 0;
+      const field = isTs(reader, at) ? 1 : reader.isName(at, EVENTS) ? 2 : reader.isName(at, RANK) ? 4 : 0;
       if (field === 0 || (seen & field) !== 0) return OTHER;
       seen |= field;
-      if (field === 1) at = this.#reader.timestamp(at + TIMESTAMP.length, batch);
+      if (field === 1) at = reader.timestamp(at + 3, batch);
       else if (field === 2) at = this.#readEvents(at + EVENTS.length, payload, batch);
       else at = this.#rank(at + RANK.length, batch);
     }
@@ -86,7 +88,7 @@ export class FastDecoder {
     let event: KVEvent;
     try {
       cursor.position = start;
-      cursor.charge(MAX_COST - this.#reader.budget);
+      cursor.charge(this.#reader.spent);
       const bytes = cursor.skip();
       event = decodeEvent(bytes, index, cursor);
     } catch (error) {
@@ -102,7 +104,12 @@ export class FastDecoder {
 
   /** Position of the cursor, if what it has charged may be spent. */
   #charged(cursor: MessagePackCursor): number {
-    const spent = MAX_COST - this.#reader.budget;
+    const spent = this.#reader.spent;
     return this.#reader.spend(cursor.decodedBytes - spent) ? cursor.position : OTHER;
   }
+}
+
+/** Whether the name of the timestamp, `ts`, begins at `at`: three bytes with its head. */
+function isTs({ bytes }: WireReader, at: number): boolean {
+  return bytes[at] === 0xa2 && bytes[at + 1] === 0x74 && bytes[at + 2] === 0x73;
 }

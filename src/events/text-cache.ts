@@ -31,7 +31,8 @@ export class TextCache {
 }
 
 function asciiText(bytes: Uint8Array): string | null {
-  return bytes.some((byte) => byte >= 0x80) ? null : String.fromCharCode(...bytes);
+  for (let i = 0; i < bytes.length; i++) if (bytes[i]! >= 0x80) return null;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
 function isSame(known: Uint8Array, bytes: Uint8Array, start: number, length: number): boolean {

@@ -1,27 +1,45 @@
-/** A text of up to 31 ASCII characters as MessagePack writes it, its head included, to be compared four bytes at a time. */
+/**
+ * A text of up to 31 ASCII characters as MessagePack writes it, its head included, to be compared by `WireReader.isName`:
+ * words are little-endian and signed, as they compare fastest, with zeros behind the text.
+ */
 export interface WireName {
   readonly name: string;
   /** Bytes, with the head. */
   readonly length: number;
-  /** Little-endian and signed, as they compare fastest; the last one holds zeros behind the text. */
-  readonly words: Int32Array;
-  /** Ones where the last word holds bytes of the text. */
-  readonly lastMask: number;
+  /** Each by itself, for they are read more often than anything else. */
+  readonly word0: number;
+  readonly word1: number;
+  readonly word2: number;
+  readonly word3: number;
+  /** Ones where a word holds bytes of the text. Names have three characters at least, so the first one is full. */
+  readonly mask1: number;
+  readonly mask2: number;
+  readonly mask3: number;
+  /** Words behind those, and the masks for them. */
+  readonly rest: Int32Array;
+  readonly restMasks: Int32Array;
 }
 
-/** `name`: up to 31 ASCII characters. */
+/** `name`: of 3 to 31 ASCII characters. */
 export function wireName(name: string): WireName {
-  const bytes = Buffer.alloc(4 * Math.ceil((name.length + 1) / 4));
+  const bytes = Buffer.alloc(32);
   bytes[0] = 0xa0 | name.length;
   bytes.write(name, 1, "latin1");
-  const words = Int32Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readInt32LE(4 * i));
-  const unused = bytes.length - name.length - 1;
-  return { name, length: name.length + 1, words, lastMask: -1 >>> (8 * unused) };
-}
-
-/** Whether this text begins at `at`. Up to three bytes behind it are read, and do not matter. */
-export function isName(view: DataView, at: number, { words, lastMask }: WireName): boolean {
-  const last = words.length - 1;
-  for (let i = 0; i < last; i++) if (view.getInt32(at + 4 * i, true) !== words[i]) return false;
-  return ((view.getInt32(at + 4 * last, true) ^ words[last]!) & lastMask) === 0;
+  const masks = Buffer.alloc(32).fill(0xff, 0, name.length + 1);
+  const word = (at: number): number => bytes.readInt32LE(4 * at);
+  const mask = (at: number): number => masks.readInt32LE(4 * at);
+  const rest = [4, 5, 6, 7].filter((at) => mask(at) !== 0);
+  return {
+    name,
+    length: name.length + 1,
+    word0: word(0),
+    word1: word(1),
+    word2: word(2),
+    word3: word(3),
+    mask1: mask(1),
+    mask2: mask(2),
+    mask3: mask(3),
+    rest: Int32Array.from(rest, word),
+    restMasks: Int32Array.from(rest, mask),
+  };
 }

@@ -1,10 +1,9 @@
 import type { PackedBatch } from "./packed-batch.ts";
 import { TextCache } from "./text-cache.ts";
+import type { WireName } from "./wire-names.ts";
 
-/** Returned instead of a position where something else comes than is known here. */
-export const OTHER = -1;
-
-export const NIL = 0xc0;
+// What is imported costs a look-up each time, which shows here: what is needed per value is said in each file.
+const OTHER = -1;
 const FLOAT64 = 0xcb;
 const UINT8 = 0xcc;
 const UINT16 = 0xcd;
@@ -18,7 +17,7 @@ const ARRAY16 = 0xdc;
 const ARRAY32 = 0xdd;
 
 /** What the oracle allows a payload to cost (`MessagePackCursor`). */
-export const MAX_COST: number = 256 * 1024 * 1024;
+const MAX_COST = 256 * 1024 * 1024;
 /** What the oracle charges at most for a hash with the extra keys of its block, if those say nothing; and for a token. */
 const HASH_COST = 144;
 const TOKEN_COST = 48;
@@ -37,8 +36,8 @@ const TOKEN_BYTES = 9;
  * Reads values of MessagePack from a copy of the payload, which lies in the same memory each time: bytes of memory that is
  * well known are read without asking, the payload's own are not.
  *
- * Invariants, for all methods: they take the position of what they read and return the one behind it, or `OTHER`. Positions
- * never go back. Behind the payload's end stand bytes that begin no value, so that a head need not be asked whether it is
+ * Invariants, for all methods: they take the position of what they read and return the one behind it, or −1 (`OTHER`) where
+ * something else comes than is known here. Positions never go back. Behind the payload's end stand bytes that begin no value, so that a head need not be asked whether it is
  * within; what is cut off may reach up to 8 bytes behind the end, where nothing more is read. So whoever reads a payload
  * has only to see that the last position is its end. Whatever may be longer than 8 bytes is checked at once.
  */
@@ -69,11 +68,36 @@ export class WireReader {
     this.budget = MAX_COST;
   }
 
+  /** Of `MAX_COST`. */
+  get spent(): number {
+    return MAX_COST - this.budget;
+  }
+
   /** Whether that much may still be spent; then it is. */
   spend(cost: number): boolean {
     if (cost > this.budget) return false;
     this.budget -= cost;
     return true;
+  }
+
+  /** Whether this text begins at `at`. What is behind the text does not matter. */
+  isName(at: number, name: WireName): boolean {
+    const { view } = this;
+    // Without a branch for each word: all are there.
+    const difference =
+      (view.getInt32(at, true) ^ name.word0) |
+      ((view.getInt32(at + 4, true) ^ name.word1) & name.mask1) |
+      ((view.getInt32(at + 8, true) ^ name.word2) & name.mask2) |
+      ((view.getInt32(at + 12, true) ^ name.word3) & name.mask3);
+    return difference === 0 && (name.length <= 16 || this.#isRest(at + 16, name));
+  }
+
+  #isRest(at: number, { rest, restMasks }: WireName): boolean {
+    let difference = 0;
+    for (let i = 0; i < rest.length; i++) {
+      difference |= (this.view.getInt32(at + 4 * i, true) ^ rest[i]!) & restMasks[i]!;
+    }
+    return difference === 0;
   }
 
   timestamp(at: number, batch: PackedBatch): number {
@@ -185,7 +209,7 @@ export class WireReader {
     let isGood = 1;
     while (to < last && at < end) {
       // So many do not reach further than one token over the end, however long they are.
-      const stop = Math.min(last, to + 1 + Math.floor((end - at) / TOKEN_BYTES));
+      const stop = Math.min(last, to + 1 + (((end - at) / TOKEN_BYTES) | 0));
       // Without a branch on what comes: lengths of token ids are as good as random.
       while (to < stop) {
         const head = bytes[at]!;
