@@ -46,14 +46,18 @@ export async function churn(pairs: number, seconds: number): Promise<ChurnReport
     for (let token = 0; token < BLOCK_SIZE; token++) batch.tokens[token] = (Math.imul(block, 0x85ebca6b) + token) >>> 8;
     index.processEvent(sources[pod]!, batch, 0);
   };
-  const podsOf = (chain: number): readonly [number, number] => [chain % PODS, (7 * chain + 3) % PODS];
+  // No garbage here: what is collected is the index's.
+  const applyOnBoth = (type: number, chain: number, at: number): void => {
+    apply(type, chain, at, chain % PODS);
+    apply(type, chain, at, (7 * chain + 3) % PODS);
+  };
   let newest = 0;
   let oldest = 0;
   let at = 0;
   /** Some blocks of the newest chain, on both of its pods. */
   const grow = (blocks: number): void => {
     for (let i = 0; i < blocks; i++) {
-      for (const pod of podsOf(newest)) apply(PackedType.stored, newest, at, pod);
+      applyOnBoth(PackedType.stored, newest, at);
       if (++at < CHAIN) continue;
       at = 0;
       newest++;
@@ -62,7 +66,7 @@ export async function churn(pairs: number, seconds: number): Promise<ChurnReport
   let down = CHAIN - 1;
   const shrink = (blocks: number): void => {
     for (let i = 0; i < blocks; i++) {
-      for (const pod of podsOf(oldest)) apply(PackedType.removed, oldest, down, pod);
+      applyOnBoth(PackedType.removed, oldest, down);
       if (down-- > 0) continue;
       down = CHAIN - 1;
       oldest++;
