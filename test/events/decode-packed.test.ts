@@ -137,6 +137,38 @@ describe("decodePackedBatch", () => {
       [1.5, [["BlockStored", [1], null, [1], 1, null, null, null, null, 0, "full_attention", 9]]],
       [1.5, [["BlockStored", [1], null, [1], 1, null, null, [["x"]]]]],
       [1, [stored()]],
+      [1.5, [stored({ extra_keys: [["x"], ["x"]] })]],
+      [
+        1.5,
+        [
+          stored({
+            extra_keys: [
+              ["x", ["y", 1]],
+              ["x", ["z", 1]],
+            ],
+          }),
+        ],
+      ],
+      [1.5, [stored({ extra_keys: [[[[[["deep"]]]]], [{ key: 1 }]] })]],
+      [1.5, [stored({ extra_keys: [["x"], "x"] })]],
+      [1.5, [stored({ extra_keys: [["x"]] })]],
+      [1.5, [stored({ extra_keys: [[new Uint8Array(300)], ["ä"]] })]],
+      [1.5, [stored({ extra_keys: [[-1, -200, 2 ** 40, 1.5, true, false, null], []] })]],
+      [1.5, [stored({ metadata: { cache_salt: "s" } })]],
+      [1.5, [stored({ metadata: { cache_salt: null } }), stored({ metadata: {} }), stored({ metadata: null })]],
+      [1.5, [stored({ metadata: { cache_salt: 1 } }), stored({ metadata: { cache_salt: "s", more: 1 } })]],
+      [1.5, [["BlockStored", [1], null, [1], 1, null, null, { cache_salt: "s" }]]],
+      [1.5, [["BlockStored", [1], null, [1], 1, null, null, "sql", null, 0, null, null, { cache_salt: "s" }]]],
+      [1.5, [["BlockStored", [1], null, [1], 1, null, null, {}, { cache_salt: "s" }]]],
+      [1.5, [["BlockStored", [1], null, [1], 1, null, { cache_salt: "s" }]]],
+      [1.5, [["BlockStored", [1], null, [1], 1, null, null, null, null, null, null, null, "more"]]],
+      [1.5, [["BlockRemoved", [1], null, 2, 3]]],
+      [
+        1.5,
+        [stored({ block_hashes: ["8 bytes.", "thirty-two bytes of a SHA-256 ..."], parent_block_hash: "7 bytes" })],
+      ],
+      [1.5, [stored({ block_hashes: ["8 bytes.", "thirty-two bytes of a SHA-256..."] })]],
+      [1.5, [stored({ lora_name: "x".repeat(255) }), stored({ lora_name: "x".repeat(256) })]],
       { ts: 1.5, events: [stored()], data_parallel_rank: 2 },
       { events: [stored()], ts: 1.5 },
       { ts: 1.5 },
@@ -160,11 +192,11 @@ describe("decodePackedBatch", () => {
             loraId: 4,
             loraName: "sql",
             medium: "GPU",
-            extraKeys: null,
+            extraKeys: [["sql", ["image", 7]], null],
             groupIdx: 0,
             kvCacheSpecKind: "full_attention",
             kvCacheSpecSlidingWindow: 128,
-            cacheSalt: null,
+            cacheSalt: "tenant",
           },
           { type: "BlockRemoved", blockHashes: [2n ** 63n], medium: "CPU", groupIdx: null },
           { type: "AllBlocksCleared" },
@@ -172,6 +204,7 @@ describe("decodePackedBatch", () => {
         const payload = encodeEventBatch({ ts: 1.25, events, dataParallelRank: 1 }, { encoding, hashForm });
         batch.clear();
         assert.equal(fast.decode(payload, batch), true, `${encoding} ${hashForm}`);
+        assert.equal(fast.otherEvents, 0, `${encoding} ${hashForm}`);
         assert.deepEqual(
           Array.from({ length: batch.eventCount }, (_, i) => unpackEvent(batch, i)),
           events,
@@ -180,6 +213,42 @@ describe("decodePackedBatch", () => {
     }
     batch.clear();
     assert.equal(fast.decode(GOLDEN_ARRAY, batch), true);
+  });
+
+  it("leaves an event that it does not know to the library, and that event alone", () => {
+    const known = ["BlockRemoved", [1, 2]];
+    const more = { type: "BlockRemoved", block_hashes: [3], more: { of: ["what", "nobody knows"] } };
+    const payload = encode([1.5, [known, more, ["BlockMoved"], known]]);
+    const batch = new PackedBatch();
+    const fast = new FastDecoder();
+    assert.equal(fast.decode(payload, batch), true);
+    assert.deepEqual([fast.otherEvents, batch.eventCount, batch.errors.length], [2, 3, 1]);
+    assert.deepEqual([...batch.hashes.subarray(0, 2 * batch.hashCount)], [1, 0, 2, 0, 3, 0, 1, 0, 2, 0]);
+    checkSame(payload);
+  });
+
+  it("agrees with it where many events cannot be read", () => {
+    for (const bad of [63, 64, 65, 200]) {
+      const events = Array.from({ length: bad }, (_, i) => ["BlockStored", [i], null, [1, 2, 3], 2]);
+      checkSame(encode([1.5, [["AllBlocksCleared"], ...events, ["BlockRemoved", [1]]]]));
+    }
+  });
+
+  it("reads each payload as if it were the first, however long the one before", () => {
+    const short = encode([1.5, [["BlockRemoved", [1]]]]);
+    const tokenIds = [...new Uint32Array(150_000).fill(2 ** 20)];
+    const long = encode([1.5, [["BlockStored", [1], null, tokenIds, 150_000]]]);
+    for (const payload of [short, long, short, short.subarray(0, -1), long.subarray(0, -3), short]) checkSame(payload);
+  });
+
+  it("shares no memory with what comes next", () => {
+    const stored = (key: number): Uint8Array =>
+      encode([1.5, [["BlockStored", [1], null, [1], 1, null, null, null, [[new Uint8Array(9).fill(key)]]]]]);
+    const batch = new PackedBatch();
+    decodePackedBatch(stored(7), batch);
+    const { extraKeys } = batch.events[0]!;
+    decodePackedBatch(stored(8), batch);
+    assert.deepEqual(extraKeys, [[new Uint8Array(9).fill(7)]]);
   });
 
   it("gives back the room that an outlier took", () => {
