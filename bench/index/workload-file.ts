@@ -64,10 +64,13 @@ function* fileMessages(messages: readonly PodMessage[]): Generator<FileMessage> 
   }
 }
 
-/** The same message with its events as arrays, as engines sent them before they were maps. */
+/**
+ * The same message with its events as arrays, as vLLM sent them before they were maps, and with no more entries than llm-d
+ * takes: it refuses arrays that are longer than it knows.
+ */
 export function asArrays(payload: Uint8Array): Uint8Array {
   const batch = { ts: TIMESTAMP, events: [eventOf(payload)], dataParallelRank: 0 };
-  return encodeEventBatch(batch, { encoding: "array" });
+  return encodeEventBatch(batch, { encoding: "array", storedEntries: 7 });
 }
 
 /** The one event of a message of a workload. */
