@@ -18,8 +18,8 @@ const SWEEP_BLOCKS = 64;
 /** One name is normal; a broken engine must not make a block's list long, which every match reads. The oldest goes. */
 const MAX_NAMES = 16;
 
-/** What the tables' slots take for each record: 4 bytes, and as much again because they are half full at worst. */
-const SLOT_BYTES = 8;
+/** What the tables' slots take for each record: 5 bytes, and nearly as much again because they are half full after a split. */
+const SLOT_BYTES = 9;
 
 /** What blocks that wait can always have of the memory: one part of so many, or else a full index would never let one wait. */
 const ORPHANS_SHARE = 32;

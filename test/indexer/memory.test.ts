@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { PackedBatch, PackedType } from "../../src/events/packed-batch.ts";
+import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
 import { runModule } from "../support/run-module.ts";
+import { source } from "./support.ts";
 
 /** Without the collector's own reserves and other threads, so that what the process takes is what is in use. */
 const FLAGS = ["--expose-gc", "--max-semi-space-size=1", "--single-threaded"];
@@ -73,6 +76,28 @@ describe("an index says what memory it takes, to 5 %:", {
     it(name, async () => {
       const { claimed, taken } = await filled(fill);
       assert.ok(Math.abs(claimed / taken - 1) <= 0.05, `says ${claimed}, takes ${taken}`);
+    });
+  }
+});
+
+describe("an index with a bound", () => {
+  for (const maxBytes of [28_000_000, 32_000_000]) {
+    it(`takes no more than ${maxBytes} bytes, and most of them, when several times as much comes`, () => {
+      const index = new SyncPrefixHashTable({ maxBytes, seed: 7n });
+      const batch = new PackedBatch();
+      batch.hashes = new Uint32Array(2);
+      batch.tokens = new Uint32Array(1);
+      const event = batch.nextEvent();
+      Object.assign(event, { type: PackedType.stored, hashCount: 1, tokenCount: 1, blockSize: 1 });
+      const sources = Array.from({ length: 8 }, (_, i) => source(`pod-${i}`));
+      for (let block = 0; block < maxBytes / 20; block++) {
+        batch.hashes.set([Math.imul(block, 0x9e3779b1), block]);
+        batch.tokens[0] = block;
+        index.processEvent(sources[block % 8]!, batch, 0);
+        if (block % 10_000 === 0) assert.ok(index.bytes <= maxBytes, `${index.bytes}`);
+      }
+      assert.ok(index.bytes <= maxBytes && index.bytes > 0.85 * maxBytes, `${index.bytes}`);
+      assert.ok(index.stats().holders > maxBytes / 100);
     });
   }
 });
