@@ -21,7 +21,7 @@ const MAX_NAMES = 16;
 /** What the tables' slots take for each record: 5 bytes, and nearly as much again because they are half full after a split. */
 const SLOT_BYTES = 9;
 
-/** What blocks that wait can always have of the memory: one part of so many, or else a full index would never let one wait. */
+/** One part of so many of the memory is kept for blocks that wait, or else a full index would never let one wait. */
 const ORPHANS_SHARE = 32;
 
 // What is on the heap, measured on Node 20: a source, a context, a belief, a set of places of its own, and an adapter of blocks that wait.
@@ -367,7 +367,7 @@ export class HolderIndex {
     return growth === 0 || size === 0 || bytes + growth <= this.#orphansShare || this.#fits(growth, 0);
   }
 
-  /** Records may take so much. */
+  /** Records of blocks that wait may always take so many bytes; `#mayGrow` leaves them. */
   get #orphansShare(): number {
     return this.#options.maxBytes / ORPHANS_SHARE;
   }

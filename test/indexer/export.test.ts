@@ -223,7 +223,14 @@ describe("SyncPrefixHashTable: blocks that no index exports", () => {
     };
     const some: fc.Arbitrary<ExportedBlock> = fc.oneof(
       fc.record({ ...named, chainedHash: hash, proof: fc.nat({ max: 3 }) }),
-      fc.record({ ...named, chainedHash: fc.constant(null), parentBlockHash: fc.option(hash), localHash: hash }),
+      fc.record({
+        ...named,
+        blockSize: fc.constantFrom(0, 1, 4, 2 ** 31, 2 ** 32 + 4),
+        places: fc.constantFrom([{ tier: "gpu", group: null }], []),
+        chainedHash: fc.constant(null),
+        parentBlockHash: fc.option(hash),
+        localHash: hash,
+      }),
     );
     fc.assert(
       fc.property(fc.array(fc.array(some, { maxLength: 12 }), { maxLength: 4 }), (chunks) => {

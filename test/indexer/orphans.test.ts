@@ -14,6 +14,7 @@ import { describeOrphan, OrphansTwin, type TwinBlock } from "./orphans-twin.ts";
 import { MODEL, match, removed, source, stored, storedPlace, tokens } from "./support.ts";
 
 const GPU: Place = { tier: "gpu", group: null };
+const CPU: Place = { tier: "cpu", group: null };
 
 // Hashes of small numbers whose words have every sign; 0 for no hash, too.
 const lowOf = (number: number): number => Math.imul(number, 0x9e3779b1);
@@ -188,9 +189,14 @@ describe("Orphans", () => {
     for (let name = 1; name <= 100; name++) {
       const orphan = orphans.get(1, lowOf(name), highOf(name));
       assert.deepEqual(waiting.records.places(orphan), [{ tier: "gpu", group: name }]);
+      orphans.addPlace(orphan, CPU);
+      assert.deepEqual(waiting.records.places(orphan), [{ tier: "gpu", group: name }, CPU]);
     }
     orphans.shrinkTo(0);
-    assert.equal(waiting.records.ownPlaceSets, 0);
+    for (let name = 1; name <= 63; name++) {
+      orphans.add(announced({ name, parent: null, local: 0, lora: -1, blockSize: 1 }), [{ tier: "cpu", group: name }]);
+    }
+    assert.equal(waiting.records.ownPlaceSets, 0, "all numbers are free again");
   });
 });
 
@@ -209,19 +215,25 @@ describe("the memory of blocks that wait", () => {
   it("is within maxBytes, however many sources have blocks that wait, and what goes is counted", () => {
     const maxBytes = 8_000_000;
     const table = new SyncPrefixHashTable({ maxBytes });
-    for (let i = 1; i <= 300_000; i++) {
+    const last = 150_004;
+    for (let i = 1; i <= last; i++) {
       table.processBlockStored(source(`p${i % 7}`), orphan(i));
       if (i % 10_000 === 0) assert.ok(table.bytes <= maxBytes, `${table.bytes}`);
     }
     const { orphans, evictedBlocks } = table.stats();
-    assert.equal(orphans + evictedBlocks, 300_000);
+    assert.equal(orphans + evictedBlocks, last);
     assert.ok(orphans > 50_000, `${orphans}`);
+    table.processBlockStored(source("q"), orphan(1));
+    assert.deepEqual(table.stats(), { ...table.stats(), orphans, sources: 7, evictedBlocks: evictedBlocks + 1 });
+    table.processBlockStored(source("p1"), stored([BigInt(last + 1_000_000)], null, tokens(7)));
+    assert.equal(match(table, tokens(7, 1)), "p1 2", "the oldest of a source go first");
   });
 
   it("is kept free for them in an index that is full of blocks", () => {
-    const maxBytes = 8_000_000;
+    // Here nothing but what is kept for them is left.
+    const maxBytes = 6_000_000;
     const table = new SyncPrefixHashTable({ maxBytes });
-    for (let i = 1; i <= 200_000; i++) {
+    for (let i = 1; i <= 100_000; i++) {
       table.processBlockStored(source(), stored([BigInt(i)], null, Uint32Array.of(i, i, 1, 2)));
     }
     assert.ok(table.stats().evictedBlocks > 0);
