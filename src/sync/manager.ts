@@ -9,6 +9,7 @@ import type { RestoredStreams } from "./restored.ts";
 import type { PodDirectory, PodInfo, SyncObserver } from "./status.ts";
 import { EventStream, type StreamParts } from "./stream.ts";
 import { isSamePod, type StreamState } from "./stream-state.ts";
+import { TurnQueue } from "./turn-queue.ts";
 
 /** What a manager is made of. */
 export interface KVEventManagerParts {
@@ -57,6 +58,7 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
       transport,
       indexer,
       clock,
+      turns: new TurnQueue(clock),
       unixMs,
       observer: observeAll(observers),
       options: resolveStreamOptions(options),

@@ -13,6 +13,7 @@ import type { StreamId, StreamInfo, StreamStatus, SyncObserver } from "./status.
 import { StreamCounters } from "./stream-counters.ts";
 import type { PodIdentity, StreamState } from "./stream-state.ts";
 import { Turn } from "./turn.ts";
+import type { TurnQueue } from "./turn-queue.ts";
 
 /** What all streams of a manager share. */
 export interface StreamParts {
@@ -21,6 +22,8 @@ export interface StreamParts {
   /** Hears of this stream; one that speaks for many. */
   readonly observer: SyncObserver;
   readonly clock: Clock;
+  /** Whose turn it is to apply what came. */
+  readonly turns: TurnQueue;
   /** Milliseconds since 1970: engines date their batches. */
   readonly unixMs: () => number;
   readonly options: ResolvedStreamOptions;
@@ -31,6 +34,12 @@ const MAX_CAPTURES = 3;
 
 /** A live sequence so far above the last one is no gap but garbage. */
 const MAX_JUMP = 2 ** 32;
+
+/**
+ * One read of a socket. What is read ahead makes no batch come sooner, and with a thousand streams keeps all else waiting
+ * while it is parsed; in the network it does not.
+ */
+const RECEIVE_HIGH_WATER_MARK_BYTES = 65_536;
 
 /**
  * One ordered stream: the events of one data-parallel rank of one pod, from its sockets into the index. The sockets are
@@ -109,7 +118,10 @@ export class EventStream implements AsyncDisposable {
     const { transport, observer } = this.#parts;
     observer.onStreamOpened?.(this.id);
     try {
-      this.#subscriber = transport.subscriber({ onConnection: (_endpoint, state) => this.#onConnection(state) });
+      this.#subscriber = transport.subscriber({
+        receiveHighWaterMarkBytes: RECEIVE_HIGH_WATER_MARK_BYTES,
+        onConnection: (_endpoint, state) => this.#onConnection(state),
+      });
       this.#subscriber.subscribe(this.#pod.topic);
       this.#subscriber.connect(this.endpoint.endpoint);
       this.#receiving = this.#receive(this.#subscriber);
@@ -208,15 +220,17 @@ export class EventStream implements AsyncDisposable {
   }
 
   async #receive(subscriber: Subscriber): Promise<void> {
-    const turn = new Turn(this.#parts.clock);
+    const { turns } = this.#parts;
     try {
       for await (const { connectionId, messages } of subscriber.receive()) {
-        if (this.#gate.isHeld) await this.#gate.opened();
-        if (this.#isClosed) return;
-        for (const message of messages) this.#live(connectionId, message);
+        for (const message of messages) {
+          if (turns.isOver) await turns.next();
+          if (this.#gate.isHeld) await this.#gate.opened();
+          if (this.#isClosed) return;
+          turns.work(() => this.#live(connectionId, message));
+        }
         this.#replays?.stirred();
         this.#settle();
-        if (turn.isOver) await turn.next();
       }
     } catch (error) {
       if (!this.#isClosed) this.#fail(error);

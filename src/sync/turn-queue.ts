@@ -1,0 +1,61 @@
+import type { Clock } from "../clock.ts";
+
+/** What comes beside, such as a question, waits no longer than this for all streams together. */
+const TURN_MS = 4;
+
+/**
+ * Divides the thread among the loops of all streams: together they work so long in one turn of the event loop, then each
+ * waits until it is called, the one that has waited longest first. With a limit for each alone, a thousand of them would
+ * keep everything else waiting a thousand times as long.
+ */
+export class TurnQueue {
+  readonly #clock: Clock;
+  /** Worked by all, since they last made room for all else. */
+  #workedMs = 0;
+  #waiting: (() => void)[] = [];
+  #isCalling = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Counts what it takes: not the time on the wall, so that a recording is played in the same order at any speed. */
+  work(piece: () => void): void {
+    const startedMs = this.#clock.now();
+    piece();
+    this.#workedMs += this.#clock.now() - startedMs;
+  }
+
+  /** Whether it is time to wait for `next()`. */
+  get isOver(): boolean {
+    return this.#workedMs >= TURN_MS;
+  }
+
+  /** Resolves when all else has had its turn, and those who waited before. */
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      if (this.#isCalling) return;
+      this.#isCalling = true;
+      setImmediate(() => void this.#call());
+    });
+  }
+
+  async #call(): Promise<void> {
+    this.#workedMs = 0;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    let called = 0;
+    do {
+      waiting[called++]!();
+      // It works now, until it waits for something.
+      await null;
+    } while (called < waiting.length && !this.isOver);
+    this.#waiting = [...waiting.slice(called), ...this.#waiting];
+    this.#isCalling = false;
+    if (this.#waiting.length > 0) {
+      this.#isCalling = true;
+      setImmediate(() => void this.#call());
+    }
+  }
+}
