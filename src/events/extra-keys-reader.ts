@@ -119,7 +119,7 @@ export class ExtraKeysReader {
     const from = start + 1 + width;
     if (length > end - from) return this.#other();
     this.#at = from + length;
-    return bytes.slice(from, from + length);
+    return Uint8Array.from(bytes.subarray(from, from + length));
   }
 
   #scalar(start: number, head: number): ExtraKey {

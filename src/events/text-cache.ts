@@ -8,31 +8,39 @@ interface KnownText {
   readonly text: string;
 }
 
-/** Strings by their bytes, so that the same few need not be made for each event. ASCII alone. */
+/**
+ * Strings by their bytes, so that the same few need not be made for each event. ASCII alone. What comes twice in a row at
+ * its place is kept: salts that never come again push nothing out, and cost no copy.
+ */
 export class TextCache {
   readonly #known: (KnownText | undefined)[] = new Array<undefined>(PLACES).fill(undefined);
+  /** Of the text that was made last for a place. */
+  readonly #digests = new Int32Array(PLACES);
 
-  /** The text in these bytes, up to some hundreds; `null` where they are not ASCII. */
-  read(bytes: Uint8Array, start: number, length: number): string | null {
+  /** The text in these bytes; `null` where they are not ASCII. */
+  read(bytes: Buffer, start: number, length: number): string | null {
     if (length === 0) return "";
-    if (length > MAX_KEPT_BYTES) return asciiText(bytes.subarray(start, start + length));
     const place = (length + 31 * bytes[start]! + 7 * bytes[start + length - 1]!) & (PLACES - 1);
     const known = this.#known[place];
     if (known !== undefined && isSame(known.bytes, bytes, start, length)) return known.text;
     return this.#make(bytes, start, length, place);
   }
 
-  #make(bytes: Uint8Array, start: number, length: number, place: number): string | null {
-    const own = bytes.slice(start, start + length);
-    const text = asciiText(own);
-    if (text !== null) this.#known[place] = { bytes: own, text };
+  #make(bytes: Buffer, start: number, length: number, place: number): string | null {
+    const end = start + length;
+    let digest = length;
+    for (let at = start; at < end; at++) {
+      const byte = bytes[at]!;
+      if (byte >= 0x80) return null;
+      digest = Math.imul(digest ^ byte, 0x0100_0193);
+    }
+    const text = bytes.toString("latin1", start, end);
+    if (length <= MAX_KEPT_BYTES && this.#digests[place] === digest) {
+      this.#known[place] = { bytes: Uint8Array.from(bytes.subarray(start, end)), text };
+    }
+    this.#digests[place] = digest;
     return text;
   }
-}
-
-function asciiText(bytes: Uint8Array): string | null {
-  for (let i = 0; i < bytes.length; i++) if (bytes[i]! >= 0x80) return null;
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
 function isSame(known: Uint8Array, bytes: Uint8Array, start: number, length: number): boolean {

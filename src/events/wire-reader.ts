@@ -42,8 +42,8 @@ const TOKEN_BYTES = 9;
  * has only to see that the last position is its end. Whatever may be longer than 8 bytes is checked at once.
  */
 export class WireReader {
-  bytes: Uint8Array = new Uint8Array(KEPT_BYTES);
-  view: DataView = new DataView(this.bytes.buffer);
+  bytes: Buffer = Buffer.alloc(KEPT_BYTES);
+  view: DataView = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
   /** Of the payload: it begins at 0. */
   end = 0;
   /** What the last of these methods has read: `integer`, `arrayHead`, `textHead`. */
@@ -59,8 +59,8 @@ export class WireReader {
     const end = payload.length;
     const wanted = end + SLACK_BYTES;
     if (wanted > this.bytes.length || (this.bytes.length > KEPT_BYTES && wanted <= KEPT_BYTES)) {
-      this.bytes = new Uint8Array(Math.max(KEPT_BYTES, wanted));
-      this.view = new DataView(this.bytes.buffer);
+      this.bytes = Buffer.alloc(Math.max(KEPT_BYTES, wanted));
+      this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
     }
     this.bytes.set(payload);
     for (let word = 0; word < SLACK_WORDS; word++) this.view.setFloat64(end + 8 * word, NO_VALUE);
