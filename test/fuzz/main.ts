@@ -1,4 +1,4 @@
-// Feeds the ZMTP transport with whatever breaks parsers and state machines, for as long as it is told to:
+// Feeds the ZMTP transport and the decoder of events with whatever breaks parsers and state machines, for as long as it is told to:
 //   npm run fuzz -- --seconds 60 [--seed N] [--target NAME] [--runs N] [--json]
 // Run i of a target has the seed N + i, and that seed alone makes the same input again.
 import { parseArgs } from "node:util";
