@@ -139,7 +139,7 @@ export class BlockStore {
     const { blocks, holdings } = this.#index;
     let parent = this.#previous;
     if (parent === 0) {
-      const holding = this.#index.held(source, context.blockSize, low, high);
+      const holding = this.#index.heldLately(source, context.blockSize, low, high);
       if (holding === 0) return false;
       parent = holdings.block(holding);
       if (blocks.context(parent) !== context.number) return false;
@@ -165,6 +165,7 @@ export class BlockStore {
     const words = this.#words;
     const holding = this.#index.hold(source, context, low, high, proof, words[BLOCK]!, words[BLOCK + 1]!, places);
     if (holding === 0) return 0;
+    source.lastHolding = holding;
     this.#previous = this.#index.holdings.block(holding);
     this.#mentioned[this.#mentions++] = this.#previous;
     if (context.speculative.size > 0) context.speculative.drop(hashOf(words[BLOCK]!, words[BLOCK + 1]!), source.pod);
@@ -213,6 +214,7 @@ export class BlockStore {
   #renew(holding: number, source: Source): number {
     const index = this.#index;
     index.addPlace(holding, this.#place);
+    source.lastHolding = holding;
     const block = index.holdings.block(holding);
     const { speculative } = index.contextOf(block);
     if (speculative.size > 0) speculative.drop(hashOf(index.blocks.low(block), index.blocks.high(block)), source.pod);

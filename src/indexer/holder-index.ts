@@ -114,6 +114,17 @@ export class HolderIndex {
     return 0;
   }
 
+  /** The same, sooner where it is what the source spoke of last: events go on with their prompt as a rule. */
+  heldLately(source: Source, blockSize: number, low: number, high: number): number {
+    const last = source.lastHolding;
+    if (last === 0 || this.#expires || !this.holdings.is(last, source.number, low, high)) {
+      return this.held(source, blockSize, low, high);
+    }
+    return this.contextOf(this.holdings.block(last)).blockSize === blockSize
+      ? last
+      : this.held(source, blockSize, low, high);
+  }
+
   /** The same under every block size. */
   allHeld(source: Source, low: number, high: number): number[] {
     const found: number[] = [];

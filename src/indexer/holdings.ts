@@ -93,7 +93,19 @@ export class Holdings {
     return holding;
   }
 
+  /** Whether it is in use, and that source's under this name. */
+  is(holding: number, source: number, low: number, high: number): boolean {
+    const { data } = this.records;
+    const at = this.records.at(holding);
+    return data[at] === low && data[at + 1] === high && this.source(holding) === source;
+  }
+
   free(holding: number): void {
+    const { data } = this.records;
+    const at = this.records.at(holding);
+    // No source has the number 0.
+    data[at + PROOF] = 0;
+    data[at + NEXT] = 0;
     this.records.give(holding);
   }
 }

@@ -73,7 +73,7 @@ export class Records {
 
   #grow(): void {
     this.#memory.grow();
-    this.data = new Int32Array(this.#memory.buffer);
-    this.#capacity = Math.floor(this.data.length / this.words);
+    if (this.data.buffer !== this.#memory.buffer) this.data = new Int32Array(this.#memory.buffer);
+    this.#capacity = Math.floor(this.bytes / 4 / this.words);
   }
 }

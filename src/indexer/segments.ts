@@ -58,10 +58,8 @@ export class Segments {
 
   /** So many words behind all others. */
   #extend(words: number): number {
-    while (this.#next + words > this.data.length) {
-      this.#memory.grow();
-      this.data = new Int32Array(this.#memory.buffer);
-    }
+    while (4 * (this.#next + words) > this.bytes) this.#memory.grow();
+    if (this.data.buffer !== this.#memory.buffer) this.data = new Int32Array(this.#memory.buffer);
     const segment = this.#next;
     this.#next += words;
     return segment;

@@ -28,6 +28,8 @@ export class Source {
   order = 0;
   /** Where its last event belonged: the next one's belongs there, too, as a rule. */
   lastContext: Context | undefined;
+  /** What its last event spoke of last; 0 for none. It may be gone by now, or be another source's: see `Holdings.is`. */
+  lastHolding = 0;
 
   constructor({ model, pod, rank }: BlockSource, newTable: () => HashTable, newOrphans: () => Orphans) {
     this.model = model;

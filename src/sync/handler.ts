@@ -31,6 +31,9 @@ const NO_EVENTS: Readonly<Record<string, number>> = {};
 /** Names of `PackedType`, by its values. */
 const TYPE_NAMES = ["BlockStored", "BlockRemoved", "AllBlocksCleared"] as const;
 
+/** What a batch of one event counts, as most are: made once. */
+const ONE_EVENT: readonly Readonly<Record<string, number>>[] = TYPE_NAMES.map((name) => ({ [name]: 1 }));
+
 /** Nothing of a batch is kept, so that one is enough for all streams. */
 const batch = new PackedBatch();
 
@@ -61,13 +64,8 @@ export class KVEventHandler {
     }
     const { ts: publishedAtSeconds, eventCount, errors } = batch;
     const source = this.#sourceOf(batch.dataParallelRank);
-    const events: Record<string, number> = {};
-    for (let index = 0; index < eventCount; index++) {
-      this.#fold(source, index);
-      const name = TYPE_NAMES[batch.events[index]!.type]!;
-      events[name] = (events[name] ?? 0) + 1;
-    }
-    return { publishedAtSeconds, events, eventCount, errors };
+    for (let index = 0; index < eventCount; index++) this.#fold(source, index);
+    return { publishedAtSeconds, events: countEvents(), eventCount, errors };
   }
 
   /** Forgets all that this stream has told. */
@@ -114,6 +112,18 @@ export class KVEventHandler {
     this.#sources.set(source.rank, source);
     return source;
   }
+}
+
+/** Of the batch, by type. */
+function countEvents(): Readonly<Record<string, number>> {
+  const { events, eventCount } = batch;
+  if (eventCount === 1) return ONE_EVENT[events[0]!.type]!;
+  const counts: Record<string, number> = {};
+  for (let index = 0; index < eventCount; index++) {
+    const name = TYPE_NAMES[events[index]!.type]!;
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
 }
 
 function unreadable(error: DecodeError): HandledBatch {

@@ -44,7 +44,7 @@ describe("Records", () => {
       records.take();
       assert.equal(records.bytes, bytes + growth);
     }
-    assert.ok(records.bytes < 2 * 4 * 140_000 + 2 ** 20);
+    assert.ok(records.bytes < 2 * 4 * 140_000 + 2 ** 17);
   });
 
   it("have no number above their limit, until one is given back", () => {
