@@ -18,8 +18,10 @@ const SWEEP_BLOCKS = 64;
 /** One name is normal; a broken engine must not make a block's list long, which every match reads. The oldest goes. */
 const MAX_NAMES = 16;
 
-/** What the tables' slots take for each record: 5 bytes, and nearly as much again because they are half full after a split. */
+/** What the tables' slots take for each record on average: 5 bytes, of which some 3 in 5 are in use. */
 const SLOT_BYTES = 9;
+/** And just after segments were split, which all have in common that are filled together. */
+const MOST_SLOT_BYTES = 11;
 
 /** One part of so many of the memory is kept for blocks that wait, or else a full index would never let one wait. */
 const ORPHANS_SHARE = 32;
@@ -369,13 +371,13 @@ export class HolderIndex {
 
   #mayGrow(): boolean {
     const kept = Math.max(0, this.#orphansShare - this.orphans.bytes);
-    return this.#fits(this.blocks.records.growth + this.holdings.records.growth, kept);
+    return this.#fits(this.blocks.records.growth + this.holdings.records.growth + kept);
   }
 
   /** Whether there is room for one more block that waits. */
   #mayWait(): boolean {
     const { bytes, growth, size } = this.orphans;
-    return growth === 0 || size === 0 || bytes + growth <= this.#orphansShare || this.#fits(growth, 0);
+    return growth === 0 || size === 0 || bytes + growth <= this.#orphansShare || this.#fits(growth);
   }
 
   /** Records of blocks that wait may always take so many bytes; `#mayGrow` leaves them. */
@@ -383,12 +385,12 @@ export class HolderIndex {
     return this.#options.maxBytes / ORPHANS_SHARE;
   }
 
-  /** Whether the bound holds when records grow by so much, with their slots, and so much is kept for others. */
-  #fits(growth: number, kept: number): boolean {
+  /** Whether the bound holds when records grow by so much, with their slots. */
+  #fits(growth: number): boolean {
     const records = this.#recordBytes + growth;
-    const slots = (records / (4 * this.holdings.records.words)) * SLOT_BYTES;
+    const slots = (records / (4 * this.holdings.records.words)) * MOST_SLOT_BYTES;
     const segments = Math.max(0, slots - this.#segments.bytes) + this.#segments.growth;
-    return this.bytes + growth + segments + kept <= this.#options.maxBytes;
+    return this.bytes + growth + segments <= this.#options.maxBytes;
   }
 
   /** The least recently mentioned of all contexts. */
