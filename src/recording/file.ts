@@ -55,7 +55,9 @@ export class RecordingWriter implements AsyncDisposable {
     return this.#dropped;
   }
 
+  /** Does nothing once it is being disposed of: what is recorded ends when it can. */
   write(recorded: Recorded): void {
+    if (this.#stream.writableEnded) return;
     if (this.#error !== null || this.#stream.writableLength > MAX_WAITING_BYTES) {
       this.#dropped++;
       return;

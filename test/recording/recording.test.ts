@@ -146,3 +146,17 @@ test("a disk that fails is told at the end, and stops nobody before", async () =
   for (let i = 0; i < 10; i++) writer.write(record(i));
   await assert.rejects(async () => writer[Symbol.asyncDispose](), { code: "ENOSPC" });
 });
+
+test("what comes while the writer is disposed of is left out, and no error", () =>
+  inFolder(async (path) => {
+    const writer = await RecordingWriter.open(path);
+    writer.write(record(1));
+    const ended = writer[Symbol.asyncDispose]();
+    writer.write(record(2));
+    await ended;
+    writer.write(record(3));
+    assert.deepEqual(
+      (await all(path)).map(({ socket }) => socket),
+      [1],
+    );
+  }));
