@@ -3,6 +3,7 @@ import { type Context, Contexts } from "./context.ts";
 import { HashTable } from "./hash-table.ts";
 import { Holders } from "./holders.ts";
 import { Holdings } from "./holdings.ts";
+import { IndexMemory } from "./index-memory.ts";
 import { OrphanRecords } from "./orphan-records.ts";
 import { type AnnouncedBlock, Orphans } from "./orphans.ts";
 import { OWN_PLACES, type PlaceSet, PlaceSets, withoutPlace, withPlace } from "./place-sets.ts";
@@ -18,21 +19,6 @@ const SWEEP_BLOCKS = 64;
 /** One name is normal; a broken engine must not make a block's list long, which every match reads. The oldest goes. */
 const MAX_NAMES = 16;
 
-/** What the tables' slots take for each record on average: 5 bytes, of which some 3 in 5 are in use. */
-const SLOT_BYTES = 9;
-/** And just after segments were split, which all have in common that are filled together. */
-const MOST_SLOT_BYTES = 11;
-
-/** One part of so many of the memory is kept for blocks that wait, or else a full index would never let one wait. */
-const ORPHANS_SHARE = 32;
-
-// What is on the heap, measured on Node 20: a source, a context, a belief, a set of places of its own, and an adapter of blocks that wait.
-const SOURCE_BYTES = 1750;
-const CONTEXT_BYTES = 1300;
-const BELIEF_BYTES = 360;
-const OWN_PLACES_BYTES = 200;
-const LORA_BYTES = 200;
-
 /**
  * Blocks and their holders, found from both sides: by chained hash within a context, and by engine hash within a
  * source. Keeps the two sides equal, the bounds kept and no empty table behind; what events mean is not decided here.
@@ -45,6 +31,7 @@ export class HolderIndex {
   readonly holdings: Holdings = new Holdings();
   readonly holders: Holders;
   readonly orphans: OrphanRecords;
+  readonly memory: IndexMemory;
   readonly #segments = new Segments();
   readonly #sets: PlaceSets;
   readonly #options: ResolvedTableOptions;
@@ -71,6 +58,7 @@ export class HolderIndex {
       () => newTable(this.holdings.records),
       () => new Orphans(this.orphans, newTable),
     );
+    this.memory = new IndexMemory(this, this.#segments, this.#sets, options.maxBytes);
   }
 
   /** (block, source) pairs. */
@@ -80,26 +68,6 @@ export class HolderIndex {
 
   get evictedBlocks(): number {
     return this.#evictedBlocks;
-  }
-
-  /** Memory that all of it takes. In time in proportion to the number of contexts and sources. */
-  get bytes(): number {
-    let bytes = this.#recordBytes + this.#segments.bytes + this.holders.bytes;
-    bytes += (this.#sets.ownSize + this.orphans.ownPlaceSets) * OWN_PLACES_BYTES + this.orphans.loras * LORA_BYTES;
-    for (const context of this.contexts.all()) {
-      bytes += CONTEXT_BYTES + context.bytes + context.speculative.size * BELIEF_BYTES;
-    }
-    for (const source of this.sources.all()) {
-      bytes += SOURCE_BYTES + source.names.bytes + source.orphans.bytes;
-    }
-    return bytes;
-  }
-
-  /** Memory for what the source alone has: its names, and what waits. */
-  bytesOf(source: Source): number {
-    const perName = 4 * this.holdings.records.words + SLOT_BYTES;
-    const { size, parents } = source.orphans;
-    return source.names.size * perName + size * this.orphans.bytesEach + (size + parents) * SLOT_BYTES;
   }
 
   now(): number {
@@ -236,8 +204,8 @@ export class HolderIndex {
   wait(source: Source, block: AnnouncedBlock, places: readonly Place[]): void {
     const { orphans } = source;
     const all = orphans.claim(block, places);
-    if (!this.#mayWait() && orphans.size > 0) this.#evictedBlocks += orphans.shrinkTo(orphans.size - 1);
-    if (!this.#mayWait() || !orphans.add(block, all)) this.#evictedBlocks++;
+    if (!this.memory.mayWait && orphans.size > 0) this.#evictedBlocks += orphans.shrinkTo(orphans.size - 1);
+    if (!this.memory.mayWait || !orphans.add(block, all)) this.#evictedBlocks++;
   }
 
   /** Nobody holds the block any more. */
@@ -312,10 +280,6 @@ export class HolderIndex {
     if (context !== undefined) this.#sweep(context);
   }
 
-  get #recordBytes(): number {
-    return this.blocks.records.bytes + this.holdings.records.bytes + this.orphans.bytes;
-  }
-
   #blockOf(context: Context, low: number, high: number): number {
     const block = this.find(context, low, high);
     if (block !== 0) return block;
@@ -362,35 +326,11 @@ export class HolderIndex {
   #makeRoom(): void {
     const blocks = this.blocks.records;
     const holdings = this.holdings.records;
-    while (!(blocks.hasRoom && holdings.hasRoom) && !this.#mayGrow()) {
+    while (!(blocks.hasRoom && holdings.hasRoom) && !this.memory.mayGrow) {
       const oldest = this.#oldestBlock();
       if (oldest === 0) return;
       this.#evict(oldest);
     }
-  }
-
-  #mayGrow(): boolean {
-    const kept = Math.max(0, this.#orphansShare - this.orphans.bytes);
-    return this.#fits(this.blocks.records.growth + this.holdings.records.growth + kept);
-  }
-
-  /** Whether there is room for one more block that waits. */
-  #mayWait(): boolean {
-    const { bytes, growth, size } = this.orphans;
-    return growth === 0 || size === 0 || bytes + growth <= this.#orphansShare || this.#fits(growth);
-  }
-
-  /** Records of blocks that wait may always take so many bytes; `#mayGrow` leaves them. */
-  get #orphansShare(): number {
-    return this.#options.maxBytes / ORPHANS_SHARE;
-  }
-
-  /** Whether the bound holds when records grow by so much, with their slots. */
-  #fits(growth: number): boolean {
-    const records = this.#recordBytes + growth;
-    const slots = (records / (4 * this.holdings.records.words)) * MOST_SLOT_BYTES;
-    const segments = Math.max(0, slots - this.#segments.bytes) + this.#segments.growth;
-    return this.bytes + growth + segments <= this.#options.maxBytes;
   }
 
   /** The least recently mentioned of all contexts. */

@@ -192,12 +192,12 @@ export class SyncPrefixHashTable implements PrefixIndexer {
   *sourceStats(): IterableIterator<SourceStats> {
     for (const source of this.#index.sources.all()) {
       const { model, pod, rank, names, orphans } = source;
-      yield { model, pod, rank, blocks: names.size, orphans: orphans.size, bytes: this.#index.bytesOf(source) };
+      yield { model, pod, rank, blocks: names.size, orphans: orphans.size, bytes: this.#index.memory.bytesOf(source) };
     }
   }
 
   get bytes(): number {
-    return this.#index.bytes;
+    return this.#index.memory.bytes;
   }
 
   get seed(): bigint {
