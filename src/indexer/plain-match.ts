@@ -206,7 +206,8 @@ export class PlainMatch {
       this.weight[source]! += this.#blockWeight[source]!;
       counted[left++] = source;
     }
-    counted.length = left;
+    // Nearly always all go on, and to set a length takes longer than all of this.
+    if (left < counted.length) counted.length = left;
   }
 
   #end(blocks: number): void {
