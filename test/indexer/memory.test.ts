@@ -8,6 +8,9 @@ import { source } from "./support.ts";
 /** Without the collector's own reserves and other threads, so that what the process takes is what is in use. */
 const FLAGS = ["--expose-gc", "--max-semi-space-size=1", "--single-threaded"];
 
+/** What objects take, beside tables, is measured on Node 20: elsewhere it need not be as exact. */
+const OBJECTS = process.versions.node.startsWith("20.") ? 0.05 : 0.1;
+
 /** What an index and the process grow by while it is filled, after another has made the process ready. */
 async function filled(fill: string): Promise<{ readonly claimed: number; readonly taken: number }> {
   const program = `
@@ -44,12 +47,13 @@ async function filled(fill: string): Promise<{ readonly claimed: number; readonl
   return JSON.parse(stdout);
 }
 
-describe("an index says what memory it takes, to 5 %:", {
+describe("an index says what memory it takes, to 5 %, on other Nodes than 20 perhaps to 10 %:", {
   skip: process.platform !== "linux" && "RssAnon is Linux's",
 }, () => {
-  for (const [name, fill] of [
+  for (const [name, tolerance, fill] of [
     [
       "2 M blocks that two ranks hold",
+      0.05,
       `const sources = Array.from({ length: 128 }, (_, i) => source(i));
        for (let block = 0; block < 1e6 * scale; block++) {
          store(index, sources[block % 128], block);
@@ -58,6 +62,7 @@ describe("an index says what memory it takes, to 5 %:", {
     ],
     [
       "blocks that many hold",
+      OBJECTS,
       `const sources = Array.from({ length: 1_000 }, (_, i) => source(i));
        for (let block = 0; block < 40_000 * scale; block++) {
          for (let i = 0; i < 32; i++) store(index, sources[(32 * block + i) % 1_000], block);
@@ -65,6 +70,7 @@ describe("an index says what memory it takes, to 5 %:", {
     ],
     [
       "adapters with hardly a block",
+      OBJECTS,
       `const only = source(0);
        for (let block = 0; block < 30_000 * scale; block++) {
          event.loraName = "lora-" + block;
@@ -75,7 +81,7 @@ describe("an index says what memory it takes, to 5 %:", {
   ] as const) {
     it(name, async () => {
       const { claimed, taken } = await filled(fill);
-      assert.ok(Math.abs(claimed / taken - 1) <= 0.05, `says ${claimed}, takes ${taken}`);
+      assert.ok(Math.abs(claimed / taken - 1) <= tolerance, `says ${claimed}, takes ${taken}`);
     });
   }
 });

@@ -54,7 +54,7 @@ function parseHost(text: string, host: string, use: "connect" | "bind"): string 
   }
   if (host.includes(":")) throw invalid(text, "write an IPv6 address in brackets, as in ws://[::1]:5557");
   if (/^[\d.]+$/.test(host) && !isIPv4(host)) throw invalid(text, `"${host}" is not an IPv4 address`);
-  // A browser's URL refuses more than the letters show: a.0 ends in a number and is no address, xn--a is no name at all.
+  // A URL refuses more than the letters show: a.0 ends in a number and is no address.
   if (!/^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$/.test(host) || !URL.canParse(`ws://${host}`)) {
     throw invalid(text, `"${host}" is not a host name`);
   }
