@@ -37,9 +37,10 @@ const TOKEN_BYTES = 9;
  * well known are read without asking, the payload's own are not.
  *
  * Invariants, for all methods: they take the position of what they read and return the one behind it, or −1 (`OTHER`) where
- * something else comes than is known here. Positions never go back. Behind the payload's end stand bytes that begin no value, so that a head need not be asked whether it is
- * within; what is cut off may reach up to 8 bytes behind the end, where nothing more is read. So whoever reads a payload
- * has only to see that the last position is its end. Whatever may be longer than 8 bytes is checked at once.
+ * something else comes than is known here. Positions never go back. Behind the payload's end stand bytes that begin no
+ * value, so that a head need not be asked whether it is within; what is cut off may reach up to 8 bytes behind the end,
+ * where nothing more is read. So whoever reads a payload has only to see that the last position is its end. Whatever may
+ * be longer than 8 bytes is checked at once.
  */
 export class WireReader {
   bytes: Buffer = Buffer.alloc(KEPT_BYTES);

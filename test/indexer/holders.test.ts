@@ -229,3 +229,13 @@ function tell(
     );
   if (hole !== null) index.processBlockRemoved(source(name), removed([BigInt(hole + 1)], { medium }));
 }
+
+it("a holding is its source's under its name, and once it is given back nobody's under any", () => {
+  const holdings = new Holdings();
+  const holding = holdings.create(3, 5, 6, 0, 1);
+  assert.ok(holdings.is(holding, 3, 5, 6));
+  assert.ok(!holdings.is(holding, 4, 5, 6) && !holdings.is(holding, 3, 5, 7) && !holdings.is(holding, 3, 4, 6));
+  holdings.free(holding);
+  // The first word of a free record names the next free one: here none, which is what an engine may call a block, too.
+  for (const low of [0, 5]) assert.ok(!holdings.is(holding, 3, low, 6));
+});
