@@ -1,6 +1,6 @@
 /**
- * `npm run bench:index [-- --trace FILE] [--pods 128] [--blocks 1000000] [--rounds 5] [--peers aibrix,llm-d,dynamo]
- * [--churn-blocks 10000000] [--churn-seconds 60] [--quick] [--plot FILE] [--json]`: what one thread takes in of messages as
+ * `npm run bench:index [-- --trace FILE] [--pods 128] [--blocks 1000000] [--shape steps|blocks] [--rounds 5]
+ * [--peers aibrix,llm-d,dynamo] [--churn-blocks 10000000] [--churn-seconds 60] [--quick] [--plot FILE] [--json]`: what one thread takes in of messages as
  * engines send them, and how soon it answers, beside the same written with Maps (`naive.ts`) and the indexers of others
  * (`../peers/`). All answers are checked against what the generator of the messages knows.
  */
@@ -16,7 +16,7 @@ import { decodedEvents, decodeRate, type Measured, naive, type OursMeasured, our
 import { findPeers, PEER_NAMES, type PeerName, type PeerReading } from "./peers.ts";
 import { plotOf } from "./plot.ts";
 import { type Line, lineOf, peerLine, ratios, tableOf } from "./report.ts";
-import { makeWorkload, type Workload } from "./workload.ts";
+import { makeWorkload, SHAPES, type Workload } from "./workload.ts";
 import { asArrays } from "./workload-file.ts";
 
 const { values } = parseArgs({
@@ -28,6 +28,7 @@ const { values } = parseArgs({
     pods: { type: "string", default: "128" },
     blocks: { type: "string", default: "1000000" },
     rounds: { type: "string", default: "5" },
+    shape: { type: "string", default: SHAPES[0] },
     peers: { type: "string", default: PEER_NAMES.join(",") },
     "churn-blocks": { type: "string", default: "10000000" },
     "churn-seconds": { type: "string", default: "60" },
@@ -41,6 +42,8 @@ const pairs = values.quick ? 100_000 : Number(values.blocks);
 const wanted = values.peers.split(",").filter((name) => name !== "");
 const unknown = wanted.find((name) => !(PEER_NAMES as readonly string[]).includes(name));
 if (unknown !== undefined) throw new Error(`--peers "${unknown}" is no peer; give some of ${PEER_NAMES.join(",")}`);
+const shape = SHAPES.find((name) => name === values.shape);
+if (shape === undefined) throw new Error(`--shape "${values.shape}" is none; give one of ${SHAPES.join(",")}`);
 const say = (text: string): void => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 };
@@ -48,10 +51,13 @@ const say = (text: string): void => {
 /** Go programs run on one processor and on two; Dynamo's tree has one thread. */
 const PROCS: Readonly<Record<PeerName, readonly number[]>> = { aibrix: [1, 2], "llm-d": [1, 2], dynamo: [1] };
 
+/** Batches of one block, the hardest to decode. */
+const DECODED = 20_000;
+
 say("reading the trace");
 const requests = await readTrace(values.trace, 6_000);
 say("making messages");
-const workload = makeWorkload(requests, Number(values.pods), pairs, 500);
+const workload = makeWorkload(requests, Number(values.pods), pairs, 500, shape);
 const blocks = workload.storedBlocks + workload.removedBlocks;
 const hash = await xxhash();
 say("building the peers");
@@ -59,7 +65,7 @@ const peers = findPeers(wanted as PeerName[], workload);
 
 const { lines, own, rival } = await measureRounds(workload).finally(() => peers.dispose());
 say("decoding");
-const decoding = decodeRate(workload, Math.max(3, rounds));
+const decoding = decodeRate(makeWorkload(requests, Number(values.pods), DECODED, 0, "blocks"), Math.max(3, rounds));
 say("a prefix on 1,000 pods");
 const hot = hotPrefix(hash, Math.max(3, rounds));
 say(`churn over ${values["churn-blocks"]} blocks`);

@@ -4,22 +4,29 @@ import type { BlockRemoved, BlockStored } from "../../src/events/event.ts";
 import { BLOCK_SIZE, type PodMessage, TIMESTAMP, type Workload } from "./workload.ts";
 
 /** First bytes of a workload file. */
-const MAGIC = "KVWORK01";
+const MAGIC = "KVWORK02";
+
+type BlockEvent = BlockStored | BlockRemoved;
 
 const STORED = 0;
 const REMOVED = 1;
 
-/** One message as a file has it: the bytes that the engine sends, and its one event as numbers. */
-export interface FileMessage {
-  /** Index in the workload's pods. */
-  readonly pod: number;
-  readonly payload: Uint8Array;
+/** One event as numbers. */
+export interface FileEvent {
   readonly type: typeof STORED | typeof REMOVED;
   readonly parent: bigint | null;
   /** Unsigned, 64 bits. */
   readonly hashes: readonly bigint[];
   /** None of a removal. */
   readonly tokens: Uint32Array;
+}
+
+/** One message as a file has it: the bytes that the engine sends, and its events as numbers. */
+export interface FileMessage {
+  /** Index in the workload's pods. */
+  readonly pod: number;
+  readonly payload: Uint8Array;
+  readonly events: readonly FileEvent[];
 }
 
 /** A prompt, and how many blocks of it the pod with the most has: which questions are worth timing. */
@@ -51,17 +58,14 @@ export function fileWorkload({ pods, messages, questions }: Workload): FileWorkl
 
 function* fileMessages(messages: readonly PodMessage[]): Generator<FileMessage> {
   for (const { pod, payload } of messages) {
-    const event = eventOf(payload);
-    const isStored = event.type === "BlockStored";
-    yield {
-      pod,
-      payload: asArrays(payload),
-      type: isStored ? STORED : REMOVED,
-      parent: isStored ? event.parentBlockHash : null,
-      hashes: event.blockHashes,
-      tokens: isStored ? event.tokenIds : new Uint32Array(),
-    };
+    yield { pod, payload: asArrays(payload), events: eventsOf(payload).map(fileEvent) };
   }
+}
+
+function fileEvent(event: BlockEvent): FileEvent {
+  const { blockHashes: hashes } = event;
+  if (event.type === "BlockRemoved") return { type: REMOVED, parent: null, hashes, tokens: new Uint32Array() };
+  return { type: STORED, parent: event.parentBlockHash, hashes, tokens: event.tokenIds };
 }
 
 /**
@@ -69,24 +73,26 @@ function* fileMessages(messages: readonly PodMessage[]): Generator<FileMessage> 
  * takes: it refuses arrays that are longer than it knows.
  */
 export function asArrays(payload: Uint8Array): Uint8Array {
-  const batch = { ts: TIMESTAMP, events: [eventOf(payload)], dataParallelRank: 0 };
+  const batch = { ts: TIMESTAMP, events: eventsOf(payload), dataParallelRank: 0 };
   return encodeEventBatch(batch, { encoding: "array", storedEntries: 7 });
 }
 
-/** The one event of a message of a workload. */
-export function eventOf(payload: Uint8Array): BlockStored | BlockRemoved {
-  const [event] = decodeEventBatch(payload).batch.events;
-  if (event === undefined || event.type === "AllBlocksCleared") throw new Error("a message without blocks");
-  return event;
+/** The events of a message of a workload. */
+export function eventsOf(payload: Uint8Array): BlockEvent[] {
+  return decodeEventBatch(payload).batch.events.map((event) => {
+    if (event.type === "AllBlocksCleared") throw new Error("an event without blocks");
+    return event;
+  });
 }
 
 /**
  * The workload in one piece, all numbers little-endian:
  *
- * - `KVWORK01`, u32 block size, u32 pods, u32 messages, u32 questions;
+ * - `KVWORK02`, u32 block size, u32 pods, u32 messages, u32 questions;
  * - each pod: its name as bytes;
- * - each message: u32 pod, u32 type (0 stored, 1 removed), u32 whether there is a parent, u64 parent, u32 hashes, u64 each,
- *   u32 tokens, u32 each, the payload as bytes;
+ * - each message: u32 pod, the payload as bytes, u32 events;
+ * - each event of it: u32 type (0 stored, 1 removed), u32 whether there is a parent, u64 parent, u32 hashes, u64 each, u32
+ *   tokens, u32 each;
  * - each question: u32 blocks of the pod with the most, u32 tokens, u32 each.
  *
  * Bytes are a u32 length and as many bytes.
@@ -100,16 +106,12 @@ export function encodeWorkload({ blockSize, pods, messages, questions }: FileWor
   writer.u32(questions.length);
   for (const pod of pods) writer.bytes(Buffer.from(pod));
   let count = 0;
-  for (const { pod, type, parent, hashes, tokens, payload } of messages) {
+  for (const { pod, payload, events } of messages) {
     count++;
     writer.u32(pod);
-    writer.u32(type);
-    writer.u32(parent === null ? 0 : 1);
-    writer.u64(parent ?? 0n);
-    writer.u32(hashes.length);
-    for (const hash of hashes) writer.u64(hash);
-    writer.words(tokens);
     writer.bytes(payload);
+    writer.u32(events.length);
+    for (const event of events) writeEvent(writer, event);
   }
   for (const { tokens, deepestBlocks } of questions) {
     writer.u32(deepestBlocks);
@@ -127,17 +129,31 @@ export function decodeWorkload(bytes: Uint8Array): FileWorkload {
   const pods = Array.from({ length: podCount }, () => Buffer.from(reader.bytes()).toString());
   const messages = Array.from({ length: messageCount }, (): FileMessage => {
     const pod = reader.u32();
-    const type = reader.u32() === STORED ? STORED : REMOVED;
-    const hasParent = reader.u32() === 1;
-    const parent = reader.u64();
-    const hashes = Array.from({ length: reader.u32() }, () => reader.u64());
-    return { pod, type, parent: hasParent ? parent : null, hashes, tokens: reader.words(), payload: reader.bytes() };
+    const payload = reader.bytes();
+    return { pod, payload, events: Array.from({ length: reader.u32() }, () => readEvent(reader)) };
   });
   const questions = Array.from({ length: questionCount }, (): FileQuestion => {
     const deepestBlocks = reader.u32();
     return { deepestBlocks, tokens: reader.words() };
   });
   return { blockSize, pods, messages, questions };
+}
+
+function writeEvent(writer: Writer, { type, parent, hashes, tokens }: FileEvent): void {
+  writer.u32(type);
+  writer.u32(parent === null ? 0 : 1);
+  writer.u64(parent ?? 0n);
+  writer.u32(hashes.length);
+  for (const hash of hashes) writer.u64(hash);
+  writer.words(tokens);
+}
+
+function readEvent(reader: Reader): FileEvent {
+  const type = reader.u32() === STORED ? STORED : REMOVED;
+  const hasParent = reader.u32() === 1;
+  const parent = reader.u64();
+  const hashes = Array.from({ length: reader.u32() }, () => reader.u64());
+  return { type, parent: hasParent ? parent : null, hashes, tokens: reader.words() };
 }
 
 class Writer {

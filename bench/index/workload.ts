@@ -1,13 +1,23 @@
 import { encodeEventBatch } from "../../src/events/encode.ts";
-import type { BlockStored, KVEvent } from "../../src/events/event.ts";
+import type { KVEvent } from "../../src/events/event.ts";
 import { seededRandom } from "../../test/support/random.ts";
 import type { TraceRequest } from "../routing/trace.ts";
+import { BLOCK_SIZE, Engine, oneBlockEach, type Sequence } from "./engine.ts";
 
-export const BLOCK_SIZE = 16;
+export { BLOCK_SIZE, nameOf } from "./engine.ts";
+
 export const MODEL = "m";
 
 /** Of all messages: seconds since 1970. */
 export const TIMESTAMP = 1_767_666_073.5;
+
+/** Above all tokens of a trace's prompts; the first token that is generated is this one plus a number of its own. */
+const FIRST_GENERATED = 128_000;
+
+/** How messages are cut: as engines do, one for each step; or the hardest case, one for each block. */
+export const SHAPES = ["steps", "blocks"] as const;
+
+export type Shape = (typeof SHAPES)[number];
 
 /** One message of one pod. */
 export interface PodMessage {
@@ -31,128 +41,95 @@ export interface Workload {
   readonly heldPairs: number;
 }
 
-/** What one pod has: blocks by their chained name, the least recently used first. */
-class Pool {
-  readonly held = new Map<number, { readonly parent: number | null }>();
-  readonly children = new Map<number, number>();
-}
-
 /**
- * Makes the messages that so many pods would publish when they serve the prompts of a trace, one block a message as a
- * rule, each prompt on two pods; blocks that were used least go when a pool is full, ends of prompts first. Blocks are
- * known by a number here, so that the answers are known without any hash.
+ * Makes the messages that so many pods would publish when they serve the requests of a trace, each on two pods, until
+ * `pairs` blocks are stored. What is generated differs each time. Blocks are known by a number here, so that the answers
+ * are known without any hash.
  */
 export function makeWorkload(
   requests: readonly TraceRequest[],
   podCount: number,
   pairs: number,
   questionCount: number,
+  shape: Shape = "steps",
 ): Workload {
   const random = seededRandom(1);
   const pods = Array.from({ length: podCount }, (_, i) => `pod-${i}`);
-  const pools = pods.map(() => new Pool());
   const capacity = Math.max(9_000, Math.ceil((0.6 * pairs) / podCount));
-  const numbers = new Map<string, number>();
+  const engines = pods.map((_, pod) => new Engine(pod, capacity));
+  const sequences = new Sequences();
   const messages: PodMessage[] = [];
   const asked: { readonly tokens: Uint32Array; readonly chain: readonly number[] }[] = [];
   let storedBlocks = 0;
   let removedBlocks = 0;
   for (let at = 0; storedBlocks < pairs; at++) {
-    const { tokens } = requests[at % requests.length]!;
-    const chain = chainOf(tokens, numbers);
-    if (random() < 0.3) asked.push({ tokens, chain });
+    const request = requests[at % requests.length]!;
+    const chain = sequences.chainOf(request.tokens);
+    if (random() < 0.3) asked.push({ tokens: request.tokens, chain });
     for (const pod of [Math.floor(random() * podCount), Math.floor(random() * podCount)]) {
-      const events = serve(pools[pod]!, chain, tokens, pod, capacity);
-      for (const event of events) {
-        messages.push({ pod, payload: encode(event) });
-        if (event.type === "BlockStored") storedBlocks += event.blockHashes.length;
-        else if (event.type === "BlockRemoved") removedBlocks += event.blockHashes.length;
+      for (const step of engines[pod]!.serve(sequences.answered(request, chain))) {
+        const batches = shape === "steps" ? [step] : oneBlockEach(step).map((event) => [event]);
+        for (const events of batches) messages.push({ pod, payload: encode(events) });
+        for (const event of step) {
+          if (event.type === "BlockStored") storedBlocks += event.blockHashes.length;
+          else removedBlocks++;
+        }
       }
     }
   }
   const questions = asked.slice(-questionCount).map(({ tokens, chain }) => ({
     tokens,
     blocksByPod: new Map(
-      pools.flatMap(({ held }, pod): [number, number][] => {
-        const missing = chain.findIndex((block) => !held.has(block));
-        const blocks = missing < 0 ? chain.length : missing;
+      engines.flatMap((engine, pod): [number, number][] => {
+        const blocks = engine.depthOf(chain);
         return blocks === 0 ? [] : [[pod, blocks]];
       }),
     ),
   }));
-  const heldPairs = pools.reduce((sum, { held }) => sum + held.size, 0);
+  const heldPairs = engines.reduce((sum, { heldBlocks }) => sum + heldBlocks, 0);
   return { pods, messages, storedBlocks, removedBlocks, questions, heldPairs };
 }
 
-/** A number for each full block with all that is before it. */
-function chainOf(tokens: Uint32Array, numbers: Map<string, number>): number[] {
-  const chain: number[] = [];
-  let parent = 0;
-  for (let end = BLOCK_SIZE; end <= tokens.length; end += BLOCK_SIZE) {
-    // The first tokens of a block of the trace tell its content: they follow from its id.
-    const key = `${parent} ${tokens[end - BLOCK_SIZE]} ${tokens[end - 1]}`;
-    let number = numbers.get(key);
-    if (number === undefined) {
-      number = numbers.size + 1;
-      numbers.set(key, number);
+/** Numbers for blocks of tokens, the same for the same block behind the same ones. */
+class Sequences {
+  readonly #numbers = new Map<string, number>();
+  #count = 0;
+  #served = 0;
+
+  /** A number for each full block with all that is before it. */
+  chainOf(tokens: Uint32Array): number[] {
+    const chain: number[] = [];
+    let parent = 0;
+    for (let end = BLOCK_SIZE; end <= tokens.length; end += BLOCK_SIZE) {
+      // The first tokens of a block of the trace tell its content: they follow from its id.
+      const key = `${parent} ${tokens[end - BLOCK_SIZE]} ${tokens[end - 1]}`;
+      let number = this.#numbers.get(key);
+      if (number === undefined) {
+        number = ++this.#count;
+        this.#numbers.set(key, number);
+      }
+      chain.push(number);
+      parent = number;
     }
-    chain.push(number);
-    parent = number;
+    return chain;
   }
-  return chain;
+
+  /** A prompt with an answer that nobody has given yet. */
+  answered({ tokens: prompt, outputTokens }: TraceRequest, chain: readonly number[]): Sequence {
+    // The last token ends the request before the engine computes anything of it.
+    const tokens = new Uint32Array(prompt.length + Math.max(0, outputTokens - 1));
+    tokens.set(prompt);
+    const random = seededRandom(this.#served);
+    for (let at = prompt.length; at < tokens.length; at++) {
+      tokens[at] = at === prompt.length ? FIRST_GENERATED + this.#served : Math.floor(FIRST_GENERATED * random());
+    }
+    this.#served++;
+    const generated = Math.floor(tokens.length / BLOCK_SIZE) - chain.length;
+    const own = Array.from({ length: generated }, () => ++this.#count);
+    return { tokens, chain: [...chain, ...own], promptBlocks: chain.length };
+  }
 }
 
-function serve(pool: Pool, chain: readonly number[], tokens: Uint32Array, pod: number, capacity: number): KVEvent[] {
-  const events: KVEvent[] = [];
-  for (const [at, block] of chain.entries()) {
-    if (pool.held.has(block)) continue;
-    const parent = at === 0 ? null : chain[at - 1]!;
-    pool.held.set(block, { parent });
-    if (parent !== null) pool.children.set(parent, (pool.children.get(parent) ?? 0) + 1);
-    events.push(stored(pod, block, parent, tokens.slice(at * BLOCK_SIZE, (at + 1) * BLOCK_SIZE)));
-  }
-  // Used now, the deepest first: it will be the first to go.
-  for (let at = chain.length - 1; at >= 0; at--) {
-    const block = pool.held.get(chain[at]!)!;
-    pool.held.delete(chain[at]!);
-    pool.held.set(chain[at]!, block);
-  }
-  for (const [block, { parent }] of pool.held) {
-    if (pool.held.size <= capacity) break;
-    if ((pool.children.get(block) ?? 0) > 0) continue;
-    pool.held.delete(block);
-    pool.children.delete(block);
-    if (parent !== null) pool.children.set(parent, pool.children.get(parent)! - 1);
-    events.push({ type: "BlockRemoved", blockHashes: [nameOf(pod, block)], medium: "GPU", groupIdx: null });
-  }
-  return events;
-}
-
-/** As engines do: a name of its own in each pod, 64 bits. */
-export function nameOf(pod: number, block: number): bigint {
-  const low = Math.imul(block, 0x9e3779b1) ^ Math.imul(pod + 1, 0x85ebca6b);
-  const high = Math.imul(block + 7, 0xc2b2ae35) ^ pod;
-  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0) | (1n << 63n);
-}
-
-function stored(pod: number, block: number, parent: number | null, tokenIds: Uint32Array): BlockStored {
-  return {
-    type: "BlockStored",
-    blockHashes: [nameOf(pod, block)],
-    parentBlockHash: parent === null ? null : nameOf(pod, parent),
-    tokenIds,
-    blockSize: BLOCK_SIZE,
-    loraId: null,
-    loraName: null,
-    medium: "GPU",
-    extraKeys: null,
-    groupIdx: null,
-    kvCacheSpecKind: null,
-    kvCacheSpecSlidingWindow: null,
-    cacheSalt: null,
-  };
-}
-
-function encode(event: KVEvent): Uint8Array {
-  return encodeEventBatch({ ts: TIMESTAMP, events: [event], dataParallelRank: 0 }, { encoding: "map" });
+function encode(events: readonly KVEvent[]): Uint8Array {
+  return encodeEventBatch({ ts: TIMESTAMP, events, dataParallelRank: 0 }, { encoding: "map" });
 }

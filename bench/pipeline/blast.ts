@@ -14,7 +14,7 @@ export interface Blast {
   readonly heldPairs: number;
 }
 
-/** So many blocks stored by so many pods, one a message as a rule, as `bench:index` makes them. */
+/** So many blocks stored by so many pods, in the messages that `bench:index` makes. */
 export function makeBlast(requests: readonly TraceRequest[], podCount: number, storedBlocks: number): Blast {
   const { pods, messages, ...workload } = makeWorkload(requests, podCount, storedBlocks, 0);
   const parts: Uint8Array[][] = pods.map(() => []);

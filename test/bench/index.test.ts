@@ -4,12 +4,13 @@ import fc from "fast-check";
 import xxhash from "xxhash-wasm";
 import { decodedEvents, isRight, naive, ours, oursDecoded } from "../../bench/index/measures.ts";
 import { wrongAnswers } from "../../bench/index/peers.ts";
-import { BLOCK_SIZE, makeWorkload, type Workload } from "../../bench/index/workload.ts";
+import { BLOCK_SIZE, makeWorkload, SHAPES, type Workload } from "../../bench/index/workload.ts";
 import {
   asArrays,
   decodeWorkload,
   encodeWorkload,
-  eventOf,
+  eventsOf,
+  type FileEvent,
   type FileMessage,
   type FileWorkload,
   fileWorkload,
@@ -17,62 +18,150 @@ import {
 import type { TraceRequest } from "../../bench/routing/trace.ts";
 import { seededRandom } from "../support/random.ts";
 
-/** Prompts that share beginnings, so long that pools of 9,000 blocks overflow. */
-function prompts(): TraceRequest[] {
+const VOCABULARY = 100_000;
+
+/** Prompts that share beginnings, so long that pools of 9,000 blocks overflow, with answers of up to 100 tokens. */
+function requests(): TraceRequest[] {
   const random = seededRandom(2);
-  const starts = Array.from({ length: 6 }, () => Array.from({ length: 400 }, () => Math.floor(1e6 * random())));
+  const some = (length: number): number[] => Array.from({ length }, () => Math.floor(VOCABULARY * random()));
+  const starts = Array.from({ length: 6 }, () => some(400));
   return Array.from({ length: 90 }, () => {
     const start = starts[Math.floor(random() * starts.length)]!.slice(0, 16 * Math.floor(25 * random()));
-    const rest = Array.from({ length: 5_000 }, () => Math.floor(1e6 * random()));
-    return { atMs: 0, outputTokens: 1, seenTokens: 0, tokens: Uint32Array.from([...start, ...rest]) };
+    const rest = some(5_000 + Math.floor(16 * random()));
+    const outputTokens = 1 + Math.floor(100 * random());
+    return { atMs: 0, outputTokens, seenTokens: 0, tokens: Uint32Array.from([...start, ...rest]) };
   });
 }
 
-const workload: Workload = makeWorkload(prompts(), 2, 22_000, 16);
+const [workload, oneBlockWorkload] = SHAPES.map((shape) => makeWorkload(requests(), 2, 22_000, 16, shape)) as [
+  Workload,
+  Workload,
+];
 
-test("the index bench: the generator knows what a set of tokens for each pod knows", () => {
-  const held = workload.pods.map(() => new Set<string>());
-  const textOf = workload.pods.map(() => new Map<bigint, string>());
-  for (const { pod, payload } of workload.messages) {
-    const event = eventOf(payload);
-    const [hash] = event.blockHashes as [bigint];
-    if (event.type === "BlockRemoved") {
-      assert.ok(held[pod]!.delete(textOf[pod]!.get(hash)!), "removes only what is there");
-      continue;
-    }
-    const before = event.parentBlockHash === null ? "" : textOf[pod]!.get(event.parentBlockHash)!;
-    const text = `${before} ${event.tokenIds.join(" ")}`;
-    textOf[pod]!.set(hash, text);
-    held[pod]!.add(text);
+/** What the pods of a workload hold after each of its messages: texts of tokens by the engine's name. Throws at events that cannot be. */
+class Simulated {
+  readonly pods: readonly Map<bigint, string>[];
+
+  constructor({ pods }: Workload) {
+    this.pods = pods.map(() => new Map());
   }
-  const depthOf = (pod: number, tokens: Uint32Array): number => {
-    let text = "";
-    let depth = 0;
-    for (; (depth + 1) * BLOCK_SIZE <= tokens.length; depth++) {
-      text += ` ${tokens.subarray(depth * BLOCK_SIZE, (depth + 1) * BLOCK_SIZE).join(" ")}`;
-      if (!held[pod]!.has(text)) break;
+
+  take(pod: number, payload: Uint8Array): void {
+    const held = this.pods[pod]!;
+    for (const event of eventsOf(payload)) {
+      if (event.type === "BlockRemoved") {
+        for (const hash of event.blockHashes) assert.ok(held.delete(hash), "removes only what is there");
+        continue;
+      }
+      let text = event.parentBlockHash === null ? "" : held.get(event.parentBlockHash);
+      assert.notEqual(text, undefined, "a parent is there");
+      assert.equal(event.tokenIds.length, BLOCK_SIZE * event.blockHashes.length);
+      for (const [at, hash] of event.blockHashes.entries()) {
+        assert.ok(!held.has(hash), "announces nothing that is there");
+        text += ` ${event.tokenIds.subarray(at * BLOCK_SIZE, (at + 1) * BLOCK_SIZE).join(" ")}`;
+        held.set(hash, text!);
+      }
     }
-    return depth;
-  };
-  assert.ok(workload.removedBlocks > 1_000 && workload.questions.length > 5);
-  for (const { tokens, blocksByPod } of workload.questions) {
-    const expected = workload.pods.map((_, pod) => depthOf(pod, tokens));
-    assert.deepEqual(
-      workload.pods.map((_, pod) => blocksByPod.get(pod) ?? 0),
-      expected,
+  }
+}
+
+for (const [at, made] of [workload, oneBlockWorkload].entries()) {
+  test(`the index bench, ${SHAPES[at]}: the generator knows what a set of tokens for each pod knows`, () => {
+    const simulated = new Simulated(made);
+    for (const { pod, payload } of made.messages) simulated.take(pod, payload);
+    const held = simulated.pods.map((names) => new Set(names.values()));
+    const depthOf = (pod: number, tokens: Uint32Array): number => {
+      let text = "";
+      let depth = 0;
+      for (; (depth + 1) * BLOCK_SIZE <= tokens.length; depth++) {
+        text += ` ${tokens.subarray(depth * BLOCK_SIZE, (depth + 1) * BLOCK_SIZE).join(" ")}`;
+        if (!held[pod]!.has(text)) break;
+      }
+      return depth;
+    };
+    assert.ok(made.removedBlocks > 1_000 && made.questions.length > 5);
+    for (const { tokens, blocksByPod } of made.questions) {
+      const expected = made.pods.map((_, pod) => depthOf(pod, tokens));
+      assert.deepEqual(
+        made.pods.map((_, pod) => blocksByPod.get(pod) ?? 0),
+        expected,
+      );
+    }
+    assert.equal(
+      made.heldPairs,
+      held.reduce((sum, { size }) => sum + size, 0),
+      "no two blocks of a pod have the same tokens before them",
     );
+  });
+}
+
+test("the index bench: a pod never holds more than its pool, at no message", () => {
+  const simulated = new Simulated(workload);
+  for (const { pod, payload } of workload.messages) {
+    simulated.take(pod, payload);
+    assert.ok(simulated.pods[pod]!.size <= 9_000);
   }
-  assert.equal(
-    workload.heldPairs,
-    held.reduce((sum, { size }) => sum + size, 0),
+  assert.deepEqual(
+    simulated.pods.map(({ size }) => size),
+    [9_000, 9_000],
   );
 });
 
+test("the index bench: a message has the removals of one block each, and then one store of a step's blocks", () => {
+  const stored: number[] = [];
+  let storedBlocks = 0;
+  let removedBlocks = 0;
+  for (const { payload } of workload.messages) {
+    const events = eventsOf(payload);
+    const last = events.at(-1)!;
+    assert.equal(last.type, "BlockStored");
+    stored.push(last.blockHashes.length);
+    storedBlocks += last.blockHashes.length;
+    for (const event of events.slice(0, -1)) {
+      assert.equal(event.type, "BlockRemoved");
+      assert.equal(event.blockHashes.length, 1);
+      removedBlocks++;
+    }
+  }
+  assert.equal(Math.max(...stored), 128);
+  assert.ok(stored.filter((count) => count === 1).length > stored.length / 2, "most messages have one block");
+  assert.ok(stored.reduce((sum, count) => sum + (count > 16 ? count : 0), 0) > storedBlocks / 2, "most blocks do not");
+  assert.deepEqual([storedBlocks, removedBlocks], [workload.storedBlocks, workload.removedBlocks]);
+});
+
+test("the index bench: what is generated continues the prompt, from its last partial block on", () => {
+  const tokens = Uint32Array.from({ length: 40 }, (_, at) => at);
+  const { messages } = makeWorkload([{ atMs: 0, outputTokens: 30, seenTokens: 0, tokens }], 1, 1, 0);
+  const [prompt, ...generated] = messages.slice(0, 3).flatMap(({ payload }) => eventsOf(payload));
+  assert.ok(prompt?.type === "BlockStored" && prompt.blockHashes.length === 2);
+  // 40 tokens of a prompt, 30 of an answer, of which the last is never computed: 69 are 4 blocks.
+  assert.equal(generated.length, 2);
+  const [first, second] = generated as [typeof prompt, typeof prompt];
+  assert.equal(first.parentBlockHash, prompt.blockHashes[1]);
+  assert.deepEqual(first.tokenIds.slice(0, 8), tokens.slice(32));
+  assert.equal(second.parentBlockHash, first.blockHashes[0]);
+  // Served a second time, by the same pod: the prompt is there, the answer is another one.
+  const [again] = eventsOf(messages[3]!.payload) as [typeof prompt];
+  assert.equal(messages.length, 5);
+  assert.equal(again.parentBlockHash, prompt.blockHashes[1]);
+  assert.notDeepEqual(again.tokenIds, first.tokenIds);
+});
+
+test("the index bench: with one block a message the same happens", () => {
+  for (const { payload } of oneBlockWorkload.messages) {
+    const events = eventsOf(payload);
+    assert.deepEqual([events.length, events[0]!.blockHashes.length], [1, 1]);
+  }
+  assert.deepEqual({ ...oneBlockWorkload, messages: [] }, { ...workload, messages: [] });
+});
+
 test("the index bench: our index gives the known answers for maps, for arrays and for decoded events", () => {
-  const arrays = workload.messages.map(({ pod, payload }) => ({ pod, payload: asArrays(payload) }));
-  assert.equal(ours(workload).wrong, 0);
-  assert.equal(ours(workload, arrays).wrong, 0);
-  assert.equal(oursDecoded(workload, decodedEvents(workload)).wrong, 0);
+  for (const made of [workload, oneBlockWorkload]) {
+    const arrays = made.messages.map(({ pod, payload }) => ({ pod, payload: asArrays(payload) }));
+    assert.equal(ours(made).wrong, 0);
+    assert.equal(ours(made, arrays).wrong, 0);
+    assert.equal(oursDecoded(made, decodedEvents(made)).wrong, 0);
+  }
 });
 
 test("the index bench: the index with Maps gives the known answers", async () => {
@@ -99,14 +188,20 @@ test("the index bench: answers of a peer count as wrong where they differ, in pe
 });
 
 const words = fc.uint32Array({ maxLength: 20 });
-const message: fc.Arbitrary<FileMessage> = fc.record(
+const event: fc.Arbitrary<FileEvent> = fc.record(
   {
-    pod: fc.nat({ max: 0xffff_ffff }),
-    payload: fc.uint8Array({ maxLength: 40 }),
     type: fc.constantFrom(0 as const, 1 as const),
     parent: fc.option(fc.bigInt(0n, (1n << 64n) - 1n)),
     hashes: fc.array(fc.bigInt(0n, (1n << 64n) - 1n), { maxLength: 4 }),
     tokens: words,
+  },
+  { noNullPrototype: true },
+);
+const message: fc.Arbitrary<FileMessage> = fc.record(
+  {
+    pod: fc.nat({ max: 0xffff_ffff }),
+    payload: fc.uint8Array({ maxLength: 40 }),
+    events: fc.array(event, { maxLength: 4 }),
   },
   { noNullPrototype: true },
 );
@@ -136,19 +231,23 @@ test("the workload file: what is written is read again", () => {
 test("the workload file: one that is cut off or of another format is refused", () => {
   const bytes = encodeWorkload({ blockSize: 16, pods: ["a"], messages: [], questions: [] });
   assert.throws(() => decodeWorkload(bytes.subarray(0, -1)), RangeError);
-  assert.throws(() => decodeWorkload(Buffer.from("KVWORK99 and more")), /starts with "KVWORK01", not "KVWORK99"/);
+  assert.throws(() => decodeWorkload(Buffer.from("KVWORK99 and more")), /starts with "KVWORK02", not "KVWORK99"/);
 });
 
 test("the workload file: it has the events of the messages as numbers, and how deep each question goes", () => {
   const { messages, questions } = decodeWorkload(encodeWorkload(fileWorkload(workload)));
   for (const [at, read] of [...messages].entries()) {
-    const event = eventOf(workload.messages[at]!.payload);
+    const events = eventsOf(workload.messages[at]!.payload);
     assert.equal(read.pod, workload.messages[at]!.pod);
-    assert.deepEqual(read.hashes, event.blockHashes);
-    if (event.type === "BlockStored")
-      assert.deepEqual([read.parent, read.tokens], [event.parentBlockHash, event.tokenIds]);
-    else assert.equal(read.type, 1);
-    assert.deepEqual(eventOf(read.payload), event);
+    assert.deepEqual(
+      read.events,
+      events.map((event) =>
+        event.type === "BlockStored"
+          ? { type: 0, parent: event.parentBlockHash, hashes: event.blockHashes, tokens: event.tokenIds }
+          : { type: 1, parent: null, hashes: event.blockHashes, tokens: new Uint32Array() },
+      ),
+    );
+    assert.deepEqual(eventsOf(read.payload), events);
   }
   assert.deepEqual(
     questions.map(({ deepestBlocks }) => deepestBlocks),

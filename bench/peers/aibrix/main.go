@@ -43,14 +43,7 @@ func handle(table *index.SyncPrefixHashTable, message workload.Message) {
 	for _, event := range batch.Events {
 		switch event := event.(type) {
 		case *kvcache.BlockStoredEvent:
-			err = table.ProcessBlockStored(index.BlockStored{
-				BlockHashes:     event.BlockHashes,
-				ParentBlockHash: event.ParentBlockHash,
-				Tokens:          event.TokenIDs,
-				ModelName:       workload.Model,
-				LoraID:          noAdapter,
-				SourcePod:       message.Pod,
-			})
+			err = store(table, message.Pod, event)
 		case *kvcache.BlockRemovedEvent:
 			err = table.ProcessBlockRemoved(index.BlockRemoved{
 				BlockHashes: event.BlockHashes,
@@ -63,4 +56,25 @@ func handle(table *index.SyncPrefixHashTable, message workload.Message) {
 			workload.Fail(err)
 		}
 	}
+}
+
+// store hands over one block at a time, each with the parent that it has: of several blocks in one call AIBrix 0.6.0 gives
+// the first one's parent to all, and finds none but the first.
+func store(table *index.SyncPrefixHashTable, pod string, event *kvcache.BlockStoredEvent) error {
+	parent := event.ParentBlockHash
+	for at := range event.BlockHashes {
+		err := table.ProcessBlockStored(index.BlockStored{
+			BlockHashes:     event.BlockHashes[at : at+1],
+			ParentBlockHash: parent,
+			Tokens:          event.TokenIDs[at : at+1],
+			ModelName:       workload.Model,
+			LoraID:          noAdapter,
+			SourcePod:       pod,
+		})
+		if err != nil {
+			return err
+		}
+		parent = &event.BlockHashes[at]
+	}
+	return nil
 }

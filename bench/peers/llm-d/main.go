@@ -27,7 +27,10 @@ func main() {
 	work := workload.Read()
 	log.SetLogger(logr.Discard())
 	for at, names := 0, (engines{}); at < len(work.Messages); at++ {
-		names.rename(work.Messages[at])
+		message := work.Messages[at]
+		for _, event := range message.Events {
+			names.rename(message, event)
+		}
 	}
 	config := kvblock.DefaultInMemoryIndexConfig()
 	config.PodCacheSize = podsPerKey
@@ -92,22 +95,22 @@ type block struct {
 	name uint64
 }
 
-// rename puts the names of engines that hash with `sha256_cbor` in the place of those in the payload.
-func (names engines) rename(message workload.Message) {
-	if !message.IsStored {
-		for _, name := range message.Hashes {
+// rename puts the names of engines that hash with `sha256_cbor` in the place of those of one event in the payload.
+func (names engines) rename(message workload.Message, event workload.Event) {
+	if !event.IsStored {
+		for _, name := range event.Hashes {
 			replace(message.Payload, name, names[block{message.Pod, name}])
 		}
 		return
 	}
 	parent := initialHash()
-	if message.HasParent {
-		parent = names[block{message.Pod, message.Parent}]
-		replace(message.Payload, message.Parent, parent)
+	if event.HasParent {
+		parent = names[block{message.Pod, event.Parent}]
+		replace(message.Payload, event.Parent, parent)
 	}
-	size := len(message.Tokens) / len(message.Hashes)
-	for at, name := range message.Hashes {
-		parent = hash([]any{parent, message.Tokens[at*size : (at+1)*size], nil})
+	size := len(event.Tokens) / len(event.Hashes)
+	for at, name := range event.Hashes {
+		parent = hash([]any{parent, event.Tokens[at*size : (at+1)*size], nil})
 		names[block{message.Pod, name}] = parent
 		replace(message.Payload, name, parent)
 	}

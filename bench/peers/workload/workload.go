@@ -21,15 +21,20 @@ const longBlocks = 256
 // matchFor is long enough for a coarse clock of CPU time.
 const matchFor = 300 * time.Millisecond
 
-// Message is what one engine sends: the bytes, and its one event as numbers.
+// Message is what one engine sends: the bytes, and its events as numbers.
 type Message struct {
-	Pod       string
+	Pod     string
+	Payload []byte
+	Events  []Event
+}
+
+// Event is one event of a message.
+type Event struct {
 	IsStored  bool
 	HasParent bool
 	Parent    uint64
 	Hashes    []uint64
 	Tokens    []uint32
-	Payload   []byte
 }
 
 // Question is a prompt, and how many blocks of it the pod with the most has.
@@ -66,7 +71,7 @@ func Read() Workload {
 	if err != nil {
 		Fail(err)
 	}
-	if string(data[:8]) != "KVWORK01" {
+	if string(data[:8]) != "KVWORK02" {
 		Fail(fmt.Errorf("%s is no workload file", os.Args[1]))
 	}
 	in := &reader{data: data, at: 8}
@@ -79,15 +84,11 @@ func Read() Workload {
 	for at := range workload.Messages {
 		message := &workload.Messages[at]
 		message.Pod = workload.Pods[in.u32()]
-		message.IsStored = in.u32() == 0
-		message.HasParent = in.u32() == 1
-		message.Parent = in.u64()
-		message.Hashes = make([]uint64, in.u32())
-		for hash := range message.Hashes {
-			message.Hashes[hash] = in.u64()
-		}
-		message.Tokens = in.words()
 		message.Payload = in.bytes()
+		message.Events = make([]Event, in.u32())
+		for event := range message.Events {
+			message.Events[event] = in.event()
+		}
 	}
 	workload.Questions = make([]Question, questions)
 	for at := range workload.Questions {
@@ -166,6 +167,16 @@ func (in *reader) bytes() []byte {
 	length := int(in.u32())
 	in.at += length
 	return in.data[in.at-length : in.at : in.at]
+}
+
+func (in *reader) event() Event {
+	event := Event{IsStored: in.u32() == 0, HasParent: in.u32() == 1, Parent: in.u64()}
+	event.Hashes = make([]uint64, in.u32())
+	for hash := range event.Hashes {
+		event.Hashes[hash] = in.u64()
+	}
+	event.Tokens = in.words()
+	return event
 }
 
 func (in *reader) words() []uint32 {

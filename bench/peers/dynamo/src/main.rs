@@ -14,7 +14,7 @@ use dynamo_kv_router::protocols::{
     KvCacheStoreData, KvCacheStoredBlockData, LocalBlockHash, RouterEvent,
     compute_block_hash_for_seq, compute_next_seq_hash,
 };
-use workload::{Message, Workload};
+use workload::{Event, Workload};
 
 /// How deep a question has to go to be timed, as in bench/index/measures.ts.
 const LONG_BLOCKS: usize = 256;
@@ -28,9 +28,9 @@ fn main() {
     let work = workload::read(&path);
     let started = cpu_seconds();
     let hashes: Vec<Vec<LocalBlockHash>> = work
-        .messages
+        .events
         .iter()
-        .map(|message| hashes_of(&message.tokens, work.block_size))
+        .map(|event| hashes_of(&event.tokens, work.block_size))
         .collect();
     let hash_seconds = cpu_seconds() - started;
     let events = events_of(&work, &hashes);
@@ -68,14 +68,14 @@ fn hashes_of(tokens: &[u32], block_size: u32) -> Vec<LocalBlockHash> {
 /// The events as a publisher makes them, with names that are the same in all engines.
 fn events_of(work: &Workload, hashes: &[Vec<LocalBlockHash>]) -> Vec<RouterEvent> {
     let mut names = HashMap::new();
-    let event_of = |(at, (message, hashes)): (usize, (&Message, &Vec<LocalBlockHash>))| {
+    let event_of = |(at, (event, hashes)): (usize, (&Event, &Vec<LocalBlockHash>))| {
         let name = |names: &HashMap<(u64, u64), u64>, hash: u64| {
-            ExternalSequenceBlockHash(names[&(message.pod, hash)])
+            ExternalSequenceBlockHash(names[&(event.pod, hash)])
         };
-        let data = if message.is_stored {
-            let parent_hash = message.parent.map(|hash| name(&names, hash));
+        let data = if event.is_stored {
+            let parent_hash = event.parent.map(|hash| name(&names, hash));
             let mut parent = parent_hash.map(|hash| hash.0);
-            let blocks = message
+            let blocks = event
                 .hashes
                 .iter()
                 .zip(hashes)
@@ -84,7 +84,7 @@ fn events_of(work: &Workload, hashes: &[Vec<LocalBlockHash>]) -> Vec<RouterEvent
                         compute_next_seq_hash(before, tokens_hash)
                     });
                     parent = Some(own);
-                    names.insert((message.pod, hash), own);
+                    names.insert((event.pod, hash), own);
                     KvCacheStoredBlockData {
                         block_hash: ExternalSequenceBlockHash(own),
                         tokens_hash,
@@ -98,7 +98,7 @@ fn events_of(work: &Workload, hashes: &[Vec<LocalBlockHash>]) -> Vec<RouterEvent
                 blocks,
             })
         } else {
-            let block_hashes = message
+            let block_hashes = event
                 .hashes
                 .iter()
                 .map(|&hash| name(&names, hash))
@@ -106,7 +106,7 @@ fn events_of(work: &Workload, hashes: &[Vec<LocalBlockHash>]) -> Vec<RouterEvent
             KvCacheEventData::Removed(KvCacheRemoveData { block_hashes })
         };
         RouterEvent::new(
-            message.pod,
+            event.pod,
             KvCacheEvent {
                 event_id: at as u64,
                 data,
@@ -114,7 +114,7 @@ fn events_of(work: &Workload, hashes: &[Vec<LocalBlockHash>]) -> Vec<RouterEvent
             },
         )
     };
-    work.messages
+    work.events
         .iter()
         .zip(hashes)
         .enumerate()

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-/// The one event of a message, as numbers.
-pub struct Message {
+/// One event of a message, as numbers.
+pub struct Event {
     pub pod: u64,
     pub is_stored: bool,
     pub parent: Option<u64>,
@@ -20,14 +20,15 @@ pub struct Question {
 pub struct Workload {
     pub block_size: u32,
     pub pods: Vec<String>,
-    pub messages: Vec<Message>,
+    /// Of all messages, in order.
+    pub events: Vec<Event>,
     pub questions: Vec<Question>,
 }
 
 /// Panics where the file cannot be read or is something else.
 pub fn read(path: &str) -> Workload {
     let data = fs::read(path).expect("the workload file can be read");
-    assert!(data.starts_with(b"KVWORK01"), "{path} is no workload file");
+    assert!(data.starts_with(b"KVWORK02"), "{path} is no workload file");
     let mut reader = Reader { data: &data, at: 8 };
     let block_size = reader.u32();
     let (pods, messages, questions) = (reader.u32(), reader.u32(), reader.u32());
@@ -36,7 +37,7 @@ pub fn read(path: &str) -> Workload {
         pods: (0..pods)
             .map(|_| String::from_utf8_lossy(reader.bytes()).into_owned())
             .collect(),
-        messages: (0..messages).map(|_| reader.message()).collect(),
+        events: (0..messages).flat_map(|_| reader.message()).collect(),
         questions: (0..questions)
             .map(|_| Question {
                 deepest: reader.u32() as usize,
@@ -76,16 +77,21 @@ impl<'data> Reader<'data> {
         (0..length).map(|_| self.u32()).collect()
     }
 
-    fn message(&mut self) -> Message {
+    fn message(&mut self) -> Vec<Event> {
         let pod = u64::from(self.u32());
+        self.bytes();
+        let count = self.u32();
+        (0..count).map(|_| self.event(pod)).collect()
+    }
+
+    fn event(&mut self, pod: u64) -> Event {
         let is_stored = self.u32() == 0;
         let has_parent = self.u32() == 1;
         let parent = Some(self.u64()).filter(|_| has_parent);
         let count = self.u32();
         let hashes = (0..count).map(|_| self.u64()).collect();
         let tokens = self.words();
-        self.bytes();
-        Message {
+        Event {
             pod,
             is_stored,
             parent,
