@@ -39,6 +39,11 @@ export class Engine {
     return missing < 0 ? chain.length : missing;
   }
 
+  /** Events that let the older half of its blocks go, one each, in the order in which it would do so. It keeps them. */
+  olderHalf(): KVEvent[] {
+    return [...this.#idle].slice(0, this.#idle.size / 2).map((block) => this.#removed(block));
+  }
+
   /**
    * Serves a request, and gives the events of each step that has some: in front one for each block that goes, then one with
    * all blocks that became full. What is held already is not announced again. A step computes a chunk of the prompt, or
@@ -66,9 +71,13 @@ export class Engine {
       const { value: block, done } = this.#oldest.next();
       if (done) throw new Error(`a request needs ${usedBlocks} of ${this.#capacityBlocks} blocks`);
       this.#idle.delete(block);
-      events.push({ type: "BlockRemoved", blockHashes: [nameOf(this.#pod, block)], medium: "GPU", groupIdx: null });
+      events.push(this.#removed(block));
     }
     return events;
+  }
+
+  #removed(block: number): KVEvent {
+    return { type: "BlockRemoved", blockHashes: [nameOf(this.#pod, block)], medium: "GPU", groupIdx: null };
   }
 
   #stored(tokens: Uint32Array, chain: readonly number[], from: number, end: number): BlockStored {

@@ -1,23 +1,24 @@
 /**
  * `npm run bench:index [-- --trace FILE] [--pods 128] [--blocks 1000000] [--shape steps|blocks] [--rounds 5]
- * [--peers aibrix,llm-d,dynamo] [--churn-blocks 10000000] [--churn-seconds 60] [--quick] [--plot FILE] [--json]`: what one thread takes in of messages as
- * engines send them, and how soon it answers, beside the same written with Maps (`naive.ts`) and the indexers of others
- * (`../peers/`). All answers are checked against what the generator of the messages knows.
+ * [--peers aibrix,llm-d,dynamo] [--churn-blocks 10000000] [--churn-seconds 60] [--quick] [--plot FILE] [--json]`: what one
+ * thread takes in of messages as engines send them, and how soon it answers, beside the same written with Maps (`naive.ts`)
+ * and the indexers of others (`../peers/`). All answers are checked against what the generator of the messages knows.
+ * `--pods` and `--blocks` may be lists: a table for each combination; the summary is of that with 128 pods, or the first.
  */
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import xxhash from "xxhash-wasm";
 import { readTrace } from "../routing/trace.ts";
-import { median, rounded } from "../transport/statistics.ts";
+import { rounded } from "../transport/statistics.ts";
 import { type ChurnReport, churn, pauseSummary, pauseText } from "./churn.ts";
+import { Arena, contendersOf, type Reading } from "./contenders.ts";
 import { hotPrefix } from "./hot-prefix.ts";
-import { decodedEvents, decodeRate, type Measured, naive, type OursMeasured, ours, oursDecoded } from "./measures.ts";
-import { findPeers, PEER_NAMES, type PeerName, type PeerReading } from "./peers.ts";
+import { decodeRate } from "./measures.ts";
+import { buildPeers, PEER_NAMES, type PeerName } from "./peers.ts";
 import { plotOf } from "./plot.ts";
-import { type Line, lineOf, peerLine, ratios, tableOf } from "./report.ts";
+import { type Line, lineOf, ratios, tableOf } from "./report.ts";
 import { makeWorkload, SHAPES, type Workload } from "./workload.ts";
-import { asArrays } from "./workload-file.ts";
 
 const { values } = parseArgs({
   options: {
@@ -38,7 +39,8 @@ const { values } = parseArgs({
   },
 });
 const rounds = values.quick ? 1 : Number(values.rounds);
-const pairs = values.quick ? 100_000 : Number(values.blocks);
+const podCounts = values.pods.split(",").map(Number);
+const blockCounts = values.quick ? [100_000] : values.blocks.split(",").map(Number);
 const wanted = values.peers.split(",").filter((name) => name !== "");
 const unknown = wanted.find((name) => !(PEER_NAMES as readonly string[]).includes(name));
 if (unknown !== undefined) throw new Error(`--peers "${unknown}" is no peer; give some of ${PEER_NAMES.join(",")}`);
@@ -48,82 +50,76 @@ const say = (text: string): void => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 };
 
-/** Go programs run on one processor and on two; Dynamo's tree has one thread. */
-const PROCS: Readonly<Record<PeerName, readonly number[]>> = { aibrix: [1, 2], "llm-d": [1, 2], dynamo: [1] };
-
 /** Batches of one block, the hardest to decode. */
 const DECODED = 20_000;
 
+/** The fleet that the summary is about. */
+const SUMMARY_PODS = 128;
+
 say("reading the trace");
 const requests = await readTrace(values.trace, 6_000);
-say("making messages");
-const workload = makeWorkload(requests, Number(values.pods), pairs, 500, shape);
-const blocks = workload.storedBlocks + workload.removedBlocks;
-const hash = await xxhash();
 say("building the peers");
-const peers = findPeers(wanted as PeerName[], workload);
+const programs = buildPeers(wanted as PeerName[]);
 
-const { lines, own, rival } = await measureRounds(workload).finally(() => peers.dispose());
+const summaryPods = podCounts.includes(SUMMARY_PODS) ? SUMMARY_PODS : podCounts[0]!;
+let lines: readonly Line[] = [];
+for (const pods of podCounts) {
+  for (const [at, blocks] of blockCounts.entries()) {
+    say("making messages");
+    const workload = makeWorkload(requests, pods, blocks, 500, shape);
+    const found = await measureRounds(workload, blocks);
+    if (pods === summaryPods && at === 0) lines = found;
+    say("");
+    if (!values.json) console.log(tableOf(found, workload));
+  }
+}
 say("decoding");
-const decoding = decodeRate(makeWorkload(requests, Number(values.pods), DECODED, 0, "blocks"), Math.max(3, rounds));
+const decoding = decodeRate(makeWorkload(requests, SUMMARY_PODS, DECODED, 0, "blocks"), Math.max(3, rounds));
 say("a prefix on 1,000 pods");
-const hot = hotPrefix(hash, Math.max(3, rounds));
+const hot = hotPrefix(await xxhash(), Math.max(3, rounds));
 say(`churn over ${values["churn-blocks"]} blocks`);
 const pause = values.quick ? null : await churn(Number(values["churn-blocks"]), Number(values["churn-seconds"]));
 say("");
 if (values.plot !== undefined) writeFileSync(values.plot, plotOf(lines));
-if (!values.json) printTable();
+if (!values.json) printOthers();
 console.log(JSON.stringify(summary(pause)));
 
-/** All contenders in each round, one after the other; every peer from nothing, in a process of its own. */
-async function measureRounds(
-  work: Workload,
-): Promise<{ lines: readonly Line[]; own: readonly OursMeasured[]; rival: readonly Measured[] }> {
-  const hasArrays = peers.names.some((name) => name !== "dynamo");
-  const arrays = hasArrays ? work.messages.map(({ pod, payload }) => ({ pod, payload: asArrays(payload) })) : null;
-  const decoded = peers.names.includes("dynamo") ? decodedEvents(work) : null;
-  const runs = peers.names.flatMap((name) =>
-    PROCS[name].map((procs) => ({ name, procs, readings: [] as PeerReading[] })),
-  );
-  const mine: OursMeasured[] = [];
-  const mineArrays: OursMeasured[] = [];
-  const mineDecoded: Pick<Measured, "ingest" | "wrong" | "match512Us">[] = [];
-  const theirs: Measured[] = [];
-  // The first one is for the compiler.
-  for (let round = values.quick ? 0 : -1; round < rounds; round++) {
-    say(`round ${round + 1} of ${rounds}`);
-    mine.push(ours(work));
-    theirs.push(naive(work, hash));
-    if (arrays !== null) mineArrays.push(ours(work, arrays));
-    if (decoded !== null) mineDecoded.push(oursDecoded(work, decoded));
-    if (round < 0) for (const warm of [mine, mineArrays, mineDecoded, theirs]) warm.length = 0;
-    else for (const { name, procs, readings } of runs) readings.push(await peers.run(name, procs));
+/** All contenders in each round, one after the other. One that fails is left out from then on, and named. */
+async function measureRounds(workload: Workload, blocks: number): Promise<Line[]> {
+  const runs = contendersOf(programs, blocks).map((contender) => ({ contender, readings: [] as Reading[] }));
+  using arena = new Arena(workload, new Set(runs.map(({ contender }) => contender.file)));
+  const failed = new Set<unknown>();
+  for (let round = 0; round < rounds; round++) {
+    for (const { contender, readings } of runs) {
+      if (failed.has(contender)) continue;
+      const { name, given } = contender;
+      const what = `${name}, given ${given}, ${workload.pods.length} pods, ${blocks} blocks`;
+      say(`round ${round + 1} of ${rounds}: ${what}`);
+      try {
+        readings.push(await arena.run(contender));
+      } catch (error) {
+        failed.add(contender);
+        process.stderr.write(`left out: ${what}: ${error}\n`);
+      }
+    }
   }
-  const found = [
-    lineOf("ours", "maps", blocks, mine),
-    lineOf("naive", "maps", blocks, theirs),
-    ...(arrays === null ? [] : [lineOf("ours", "arrays", blocks, mineArrays)]),
-    ...(decoded === null ? [] : [lineOf("ours", "decoded events", blocks, mineDecoded)]),
-    ...runs.map(({ name, procs, readings }) => peerLine(name, procs, blocks, readings)),
-  ];
-  const order = ["maps", "arrays", "decoded events"];
-  found.sort((left, right) => order.indexOf(left.given) - order.indexOf(right.given));
-  return { lines: found, own: mine, rival: theirs };
+  const complete = runs.filter(({ contender }) => !failed.has(contender));
+  return complete.map(({ contender, readings }) => lineOf(contender, workload, readings));
 }
 
 function against(name: string): ReturnType<typeof ratios> {
-  const peer = lines.find((line) => line.name === name || line.name === `${name}, one processor`);
-  return ratios(
-    lines.find((line) => line.name === "ours" && line.given === peer?.given),
-    peer,
-  );
+  const rival = lines.find((line) => line.name === name || line.name === `${name}, one processor`);
+  return ratios(ours(rival?.given), rival);
+}
+
+function ours(given: string | undefined): Line | undefined {
+  return lines.find((line) => line.name === "ours" && line.given === given);
 }
 
 function summary(report: ChurnReport | null): Readonly<Record<string, number | null>> {
-  const seconds = (readings: readonly Measured[]): number => median(readings.map(({ ingest }) => ingest.seconds));
   const [aibrix, llmd, dynamo] = [against("aibrix"), against("llm-d"), against("dynamo")];
   return {
-    ingest_vs_naive: rounded(seconds(rival) / seconds(own)),
+    ingest_vs_naive: against("naive").ingest,
     ingest_vs_aibrix: aibrix.ingest,
     ingest_vs_llmd: llmd.ingest,
     match_vs_aibrix: aibrix.match,
@@ -132,21 +128,13 @@ function summary(report: ChurnReport | null): Readonly<Record<string, number | n
     match_vs_dynamo: dynamo.match,
     hot_prefix_vs_naive: rounded(hot.naive / hot.ours),
     decode_map1_vs_msgpack: rounded(decoding.ours / decoding.library),
-    bytes_per_holder: rounded(report?.bytesPerHolder ?? median(own.map((each) => each.bytesPerHolder))),
+    bytes_per_holder: rounded(report?.bytesPerHolder ?? ours("maps")?.bytesPerHolder ?? null),
     max_pause_ms: report === null ? null : rounded(report.maxPauseMs),
     ...(report === null ? {} : pauseSummary(report)),
   };
 }
 
-function printTable(): void {
-  const { storedBlocks, removedBlocks, pods, heldPairs, questions } = workload;
-  const clearMs = (readings: readonly Measured[]): string =>
-    `${(1e3 * median(readings.map(({ clearSeconds }) => clearSeconds))).toFixed(1)} ms`;
-  console.log(tableOf(lines, questions.length));
-  console.log(
-    `${storedBlocks} blocks stored and ${removedBlocks} removed by ${pods.length} pods; ${heldPairs} held at the end`,
-  );
-  console.log(`a pod cleared in ${clearMs(own)}, naive in ${clearMs(rival)}`);
+function printOthers(): void {
   console.log(
     `batches of one block as maps decoded: ${(decoding.ours / 1e6).toFixed(2)} M/s, by the library ${(decoding.library / 1e6).toFixed(2)} M/s`,
   );

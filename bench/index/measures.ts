@@ -1,88 +1,77 @@
 import { decode } from "@msgpack/msgpack";
-import type { XXHashAPI } from "xxhash-wasm";
 import { decodePackedBatch } from "../../src/events/decode-packed.ts";
-import { PackedBatch, packEvent } from "../../src/events/packed-batch.ts";
-import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
-import { KVEventHandler } from "../../src/sync/handler.ts";
+import { PackedBatch } from "../../src/events/packed-batch.ts";
 import { median } from "../transport/statistics.ts";
-import { type Took, timed, timedOften } from "./clocks.ts";
-import { NaiveIndex } from "./naive.ts";
-import { BLOCK_SIZE, MODEL, type PodMessage, type Question, type Workload } from "./workload.ts";
-import { eventsOf } from "./workload-file.ts";
+import { type Collected, timed, timedOften, timedWithGc } from "./clocks.ts";
+import type { Contestant } from "./contestants.ts";
+import type { Workload } from "./workload.ts";
+import type { FileQuestion } from "./workload-file.ts";
 
 /** How deep a question has to go to be timed. */
 const LONG_BLOCKS = 256;
 
-/** One index, with the messages of a workload taken in. */
+/** What one process says of one contender, whatever it is written in. */
 export interface Measured {
-  readonly ingest: Took;
-  /** Questions that it answers wrong. */
-  readonly wrong: number;
+  readonly ingestCpuSeconds: number;
+  readonly ingestSeconds: number;
+  /** Of the workload's removals. */
+  readonly removeCpuSeconds: number;
+  readonly removeSeconds: number;
   /** Microseconds of CPU for 512 blocks; `null` where no question goes deep. */
   readonly match512Us: number | null;
-  readonly clearSeconds: number;
+  /** Milliseconds of CPU to forget one pod; only of ours and the Maps, like all that follows. */
+  readonly clearMs?: number;
+  readonly bytesPerHolder?: number;
+  /** During the ingest. */
+  readonly collected?: Collected;
 }
 
-/** Ours, beside what it takes of memory. */
-export interface OursMeasured extends Measured {
-  readonly bytesPerHolder: number;
+export interface Output extends Measured {
+  /** Of each question, by pod: blocks, or per cent of the prompt by AIBrix. */
+  readonly answers: readonly Readonly<Record<string, number>>[];
 }
 
-/** The index behind the decoder, as in the daemon; `messages` are those of the workload in some encoding. */
-export function ours(workload: Workload, messages: readonly PodMessage[] = workload.messages): OursMeasured {
-  const { index, handlers } = emptyIndex(workload);
-  const ingest = timed(() => {
-    for (const { pod, payload } of messages) handlers[pod]!.handle(payload);
-  });
-  const bytesPerHolder = index.bytes / index.stats().holders;
-  const asked = askOurs(workload, index);
-  const clear = timed(() => handlers[0]!.purge());
-  return { ingest, ...asked, clearSeconds: clear.seconds, bytesPerHolder };
-}
-
-/** The index alone, given events that are decoded already. */
-export function oursDecoded(
-  workload: Workload,
-  { batch, pods }: DecodedEvents,
-): Pick<Measured, "ingest" | "wrong" | "match512Us"> {
-  const index = new SyncPrefixHashTable({ maxBytes: 16e9 });
-  const sources = workload.pods.map((pod) => ({ model: MODEL, pod, rank: 0, loraId: -1 }));
-  const ingest = timed(() => {
-    for (let at = 0; at < pods.length; at++) index.processEvent(sources[pods[at]!]!, batch, at);
-  });
-  return { ingest, ...askOurs(workload, index) };
-}
-
-/** All events of a workload in one batch. */
-export interface DecodedEvents {
-  readonly batch: PackedBatch;
-  /** Of each event. */
-  readonly pods: readonly number[];
-}
-
-export function decodedEvents({ messages }: Workload): DecodedEvents {
-  const batch = new PackedBatch();
-  const pods: number[] = [];
-  for (const { pod, payload } of messages) {
-    for (const event of eventsOf(payload)) {
-      packEvent(batch, event);
-      pods.push(pod);
-    }
-  }
-  return { batch, pods };
-}
-
-/** The index that is written with Maps. */
-export function naive(workload: Workload, hash: XXHashAPI): Measured {
-  const { pods, messages, questions } = workload;
-  const index = new NaiveIndex(hash, BLOCK_SIZE);
-  const ingest = timed(() => {
-    for (const { pod, payload } of messages) index.handle(pods[pod]!, payload);
-  });
-  const wrong = questions.filter((question) => !isRight(question, pods, index.match(question.tokens))).length;
+/** Goes through all of it twice, the first time for the compiler: the second index is as empty as the first. */
+export async function measure(make: () => Contestant, questions: readonly FileQuestion[]): Promise<Output> {
+  warm(make);
+  const bytesBefore = usedBytes();
+  const index = make();
+  const { cpuSeconds, seconds, ...collected } = await timedWithGc(() => index.ingest());
+  const bytesPerHolder = (index.bytes?.() ?? usedBytes() - bytesBefore) / index.holders();
+  const answers = questions.map(({ tokens }) => Object.fromEntries(index.answer(tokens)));
   const match512Us = usPer512(questions, (tokens) => index.match(tokens));
-  const clear = timed(() => index.clear(pods[0]!));
-  return { ingest, wrong, match512Us, clearSeconds: clear.seconds };
+  const removed = timed(() => index.remove());
+  const cleared = timed(() => index.clear());
+  return {
+    ...{ ingestCpuSeconds: cpuSeconds, ingestSeconds: seconds, collected, bytesPerHolder, match512Us, answers },
+    ...{ removeCpuSeconds: removed.cpuSeconds, removeSeconds: removed.seconds, clearMs: 1e3 * cleared.cpuSeconds },
+  };
+}
+
+/** Leaves no index behind. */
+function warm(make: () => Contestant): void {
+  const index = make();
+  index.ingest();
+  index.remove();
+  index.clear();
+}
+
+/** Of the process, by what is alive: what an index takes that does not count it. */
+function usedBytes(): number {
+  globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+/** Microseconds by blocks that were really matched, for 512 of them. */
+function usPer512(questions: readonly FileQuestion[], ask: (tokens: Uint32Array) => unknown): number | null {
+  const long = questions.filter(({ deepestBlocks }) => deepestBlocks >= LONG_BLOCKS);
+  if (long.length === 0) return null;
+  const blocks = long.reduce((sum, { deepestBlocks }) => sum + deepestBlocks, 0);
+  const { cpuSeconds } = timedOften(() => {
+    for (const { tokens } of long) ask(tokens);
+  });
+  return (1e6 * cpuSeconds * 512) / blocks;
 }
 
 /** Messages a second, those of a workload: our decoder and the library. */
@@ -105,41 +94,4 @@ export function decodeRate(
     library.push(libraryTook.seconds);
   }
   return { ours: some.length / median(own.slice(1)), library: some.length / median(library.slice(1)) };
-}
-
-/** Whether an index says of a question what the generator of the messages knows: blocks by pod. */
-export function isRight(
-  { blocksByPod }: Question,
-  pods: readonly string[],
-  answer: ReadonlyMap<string, number>,
-): boolean {
-  if (answer.size !== blocksByPod.size) return false;
-  return [...blocksByPod].every(([pod, blocks]) => answer.get(pods[pod]!) === blocks);
-}
-
-function emptyIndex({ pods }: Workload): { index: SyncPrefixHashTable; handlers: KVEventHandler[] } {
-  const index = new SyncPrefixHashTable({ maxBytes: 16e9 });
-  const handlers = pods.map(
-    (pod) => new KVEventHandler(index, { model: MODEL, pod, rank: 0, loraId: -1, isForeignRank: () => false }),
-  );
-  return { index, handlers };
-}
-
-function askOurs({ questions, pods }: Workload, index: SyncPrefixHashTable): Pick<Measured, "wrong" | "match512Us"> {
-  const ask = (tokens: Uint32Array): Map<string, number> =>
-    new Map(index.matchPrefix(MODEL, -1, tokens).map(({ pod, matchedBlocks }) => [pod, matchedBlocks]));
-  const wrong = questions.filter((question) => !isRight(question, pods, ask(question.tokens))).length;
-  return { wrong, match512Us: usPer512(questions, (tokens) => index.matchPrefix(MODEL, -1, tokens)) };
-}
-
-/** Microseconds by blocks that were really matched, for 512 of them. */
-function usPer512(questions: readonly Question[], ask: (tokens: Uint32Array) => unknown): number | null {
-  const matched = (question: Question): number => Math.max(0, ...question.blocksByPod.values());
-  const long = questions.filter((question) => matched(question) >= LONG_BLOCKS);
-  if (long.length === 0) return null;
-  const blocks = long.reduce((sum, question) => sum + matched(question), 0);
-  const { cpuSeconds } = timedOften(() => {
-    for (const { tokens } of long) ask(tokens);
-  });
-  return (1e6 * cpuSeconds * 512) / blocks;
 }

@@ -1,6 +1,8 @@
+import { closeSync, fstatSync, openSync, readSync, writeFileSync } from "node:fs";
 import { decodeEventBatch } from "../../src/events/decode.ts";
 import { encodeEventBatch } from "../../src/events/encode.ts";
 import type { BlockRemoved, BlockStored } from "../../src/events/event.ts";
+import { Reader, Writer } from "./bytes.ts";
 import { BLOCK_SIZE, type PodMessage, TIMESTAMP, type Workload } from "./workload.ts";
 
 /** First bytes of a workload file. */
@@ -21,7 +23,7 @@ export interface FileEvent {
   readonly tokens: Uint32Array;
 }
 
-/** One message as a file has it: the bytes that the engine sends, and its events as numbers. */
+/** One message as a file has it: the bytes that the engine sends, and its events as numbers, for those that decode none. */
 export interface FileMessage {
   /** Index in the workload's pods. */
   readonly pod: number;
@@ -35,31 +37,49 @@ export interface FileQuestion {
   readonly deepestBlocks: number;
 }
 
-/** What the peers are told: no answers. */
+/** Messages that are made while they are written; an array is one, too. */
+type Messages = Iterable<FileMessage> & { readonly length: number };
+
+/** What contenders are told: no answers. */
 export interface FileWorkload {
   readonly blockSize: number;
   readonly pods: readonly string[];
-  readonly messages: Iterable<FileMessage>;
+  readonly messages: Messages;
+  readonly removals: Messages;
   readonly questions: readonly FileQuestion[];
 }
 
-/** The part of a workload that a file has, its messages in the form of arrays: the peers read no other. */
-export function fileWorkload({ pods, messages, questions }: Workload): FileWorkload {
+/** The two forms of events: maps as vLLM sends them, or what older ones sent, which some peers read alone. */
+export type Encoding = "map" | "array";
+
+/** The part of a workload that a file has. Whoever is given maps decodes them: then there are no events as numbers. */
+export function fileWorkload(workload: Workload, encoding: Encoding): FileWorkload {
   return {
     blockSize: BLOCK_SIZE,
-    pods,
-    messages: fileMessages(messages),
-    questions: questions.map(({ tokens, blocksByPod }) => ({
+    pods: workload.pods,
+    messages: fileMessages(workload.messages, encoding),
+    removals: fileMessages(workload.removals, encoding),
+    questions: workload.questions.map(({ tokens, blocksByPod }) => ({
       tokens,
       deepestBlocks: Math.max(0, ...blocksByPod.values()),
     })),
   };
 }
 
-function* fileMessages(messages: readonly PodMessage[]): Generator<FileMessage> {
-  for (const { pod, payload } of messages) {
-    yield { pod, payload: asArrays(payload), events: eventsOf(payload).map(fileEvent) };
-  }
+function fileMessages(messages: readonly PodMessage[], encoding: Encoding): Messages {
+  return {
+    length: messages.length,
+    *[Symbol.iterator]() {
+      for (const { pod, payload } of messages) {
+        if (encoding === "map") {
+          yield { pod, payload, events: [] };
+          continue;
+        }
+        const events = eventsOf(payload);
+        yield { pod, payload: asArrays(events), events: events.map(fileEvent) };
+      }
+    },
+  };
 }
 
 function fileEvent(event: BlockEvent): FileEvent {
@@ -69,12 +89,11 @@ function fileEvent(event: BlockEvent): FileEvent {
 }
 
 /**
- * The same message with its events as arrays, as vLLM sent them before they were maps, and with no more entries than llm-d
+ * A message with these events as arrays, as vLLM sent them before they were maps, and with no more entries than llm-d
  * takes: it refuses arrays that are longer than it knows.
  */
-export function asArrays(payload: Uint8Array): Uint8Array {
-  const batch = { ts: TIMESTAMP, events: eventsOf(payload), dataParallelRank: 0 };
-  return encodeEventBatch(batch, { encoding: "array", storedEntries: 7 });
+export function asArrays(events: readonly BlockEvent[]): Uint8Array {
+  return encodeEventBatch({ ts: TIMESTAMP, events, dataParallelRank: 0 }, { encoding: "array", storedEntries: 7 });
 }
 
 /** The events of a message of a workload. */
@@ -86,57 +105,100 @@ export function eventsOf(payload: Uint8Array): BlockEvent[] {
 }
 
 /**
- * The workload in one piece, all numbers little-endian:
+ * The workload in chunks of bytes, all numbers little-endian:
  *
- * - `KVWORK02`, u32 block size, u32 pods, u32 messages, u32 questions;
+ * - `KVWORK02`, u32 block size, u32 pods, u32 messages, u32 removals, u32 questions;
  * - each pod: its name as bytes;
- * - each message: u32 pod, the payload as bytes, u32 events;
+ * - each message, and each removal: u32 pod, the payload as bytes, u32 events;
  * - each event of it: u32 type (0 stored, 1 removed), u32 whether there is a parent, u64 parent, u32 hashes, u64 each, u32
  *   tokens, u32 each;
  * - each question: u32 blocks of the pod with the most, u32 tokens, u32 each.
  *
  * Bytes are a u32 length and as many bytes.
  */
-export function encodeWorkload({ blockSize, pods, messages, questions }: FileWorkload): Uint8Array {
+export function* encodeWorkload(workload: FileWorkload): Generator<Uint8Array> {
+  const { blockSize, pods, messages, removals, questions } = workload;
   const writer = new Writer();
   writer.raw(Buffer.from(MAGIC));
-  writer.u32(blockSize);
-  writer.u32(pods.length);
-  const countAt = writer.u32(0);
-  writer.u32(questions.length);
+  for (const number of [blockSize, pods.length, messages.length, removals.length, questions.length]) writer.u32(number);
   for (const pod of pods) writer.bytes(Buffer.from(pod));
-  let count = 0;
-  for (const { pod, payload, events } of messages) {
-    count++;
-    writer.u32(pod);
-    writer.bytes(payload);
-    writer.u32(events.length);
-    for (const event of events) writeEvent(writer, event);
+  for (const some of [messages, removals]) {
+    for (const message of some) {
+      writeMessage(writer, message);
+      if (writer.isFull) yield writer.take();
+    }
   }
   for (const { tokens, deepestBlocks } of questions) {
     writer.u32(deepestBlocks);
     writer.words(tokens);
+    if (writer.isFull) yield writer.take();
   }
-  return writer.done(countAt, count);
+  yield writer.take();
 }
 
-/** Reads what `encodeWorkload` wrote. Throws a `RangeError` where the bytes end early and an `Error` at another format. */
-export function decodeWorkload(bytes: Uint8Array): FileWorkload {
+/**
+ * Reads what `encodeWorkload` wrote, payloads as views of the bytes. Messages have no events unless they are wanted, since
+ * numbers take more memory than payloads. Throws a `RangeError` where the bytes end early and an `Error` at another format.
+ */
+export function decodeWorkload(bytes: Uint8Array, withEvents: boolean): FileWorkload {
   const reader = new Reader(bytes);
   const magic = Buffer.from(reader.raw(MAGIC.length)).toString("latin1");
   if (magic !== MAGIC) throw new Error(`a workload file starts with "${MAGIC}", not ${JSON.stringify(magic)}`);
-  const [blockSize, podCount, messageCount, questionCount] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()];
+  const blockSize = reader.u32();
+  const podCount = reader.u32();
+  const messageCount = reader.u32();
+  const removalCount = reader.u32();
+  const questionCount = reader.u32();
   const pods = Array.from({ length: podCount }, () => Buffer.from(reader.bytes()).toString());
-  const messages = Array.from({ length: messageCount }, (): FileMessage => {
-    const pod = reader.u32();
-    const payload = reader.bytes();
-    return { pod, payload, events: Array.from({ length: reader.u32() }, () => readEvent(reader)) };
-  });
+  const messages = Array.from({ length: messageCount }, () => readMessage(reader, withEvents));
+  const removals = Array.from({ length: removalCount }, () => readMessage(reader, withEvents));
   const questions = Array.from({ length: questionCount }, (): FileQuestion => {
     const deepestBlocks = reader.u32();
     return { deepestBlocks, tokens: reader.words() };
   });
-  return { blockSize, pods, messages, questions };
+  return { blockSize, pods, messages, removals, questions };
+}
+
+/** Most bytes that one call of the system reads. */
+const READ_BYTES = 1 << 30;
+
+/** Writes a workload to a file, which may have more than two gigabytes. */
+export function writeWorkload(path: string, workload: FileWorkload): void {
+  const file = openSync(path, "w");
+  try {
+    for (const chunk of encodeWorkload(workload)) writeFileSync(file, chunk);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Reads a workload from a file, without events as numbers. Throws as `decodeWorkload` does. */
+export function readWorkload(path: string): FileWorkload {
+  const file = openSync(path, "r");
+  try {
+    const bytes = Buffer.allocUnsafeSlow(fstatSync(file).size);
+    for (let at = 0; at < bytes.length; )
+      at += readSync(file, bytes, at, Math.min(READ_BYTES, bytes.length - at), null);
+    return decodeWorkload(bytes, false);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function writeMessage(writer: Writer, { pod, payload, events }: FileMessage): void {
+  writer.u32(pod);
+  writer.bytes(payload);
+  writer.u32(events.length);
+  for (const event of events) writeEvent(writer, event);
+}
+
+function readMessage(reader: Reader, withEvents: boolean): FileMessage {
+  const pod = reader.u32();
+  const payload = reader.bytes();
+  const count = reader.u32();
+  if (withEvents) return { pod, payload, events: Array.from({ length: count }, () => readEvent(reader)) };
+  for (let event = 0; event < count; event++) skipEvent(reader);
+  return { pod, payload, events: [] };
 }
 
 function writeEvent(writer: Writer, { type, parent, hashes, tokens }: FileEvent): void {
@@ -156,81 +218,8 @@ function readEvent(reader: Reader): FileEvent {
   return { type, parent: hasParent ? parent : null, hashes, tokens: reader.words() };
 }
 
-class Writer {
-  #bytes = Buffer.alloc(1 << 20);
-  #length = 0;
-
-  raw(bytes: Uint8Array): void {
-    this.#reserve(bytes.length);
-    this.#bytes.set(bytes, this.#length);
-    this.#length += bytes.length;
-  }
-
-  /** Where it stands. */
-  u32(value: number): number {
-    this.#reserve(4);
-    this.#length = this.#bytes.writeUInt32LE(value, this.#length);
-    return this.#length - 4;
-  }
-
-  u64(value: bigint): void {
-    this.#reserve(8);
-    this.#length = this.#bytes.writeBigUInt64LE(value, this.#length);
-  }
-
-  bytes(bytes: Uint8Array): void {
-    this.u32(bytes.length);
-    this.raw(bytes);
-  }
-
-  words(words: Uint32Array): void {
-    this.u32(words.length);
-    for (const word of words) this.u32(word);
-  }
-
-  /** All of it, with a number put in that was not known before. */
-  done(at: number, value: number): Uint8Array {
-    this.#bytes.writeUInt32LE(value, at);
-    return this.#bytes.subarray(0, this.#length);
-  }
-
-  #reserve(bytes: number): void {
-    if (this.#length + bytes <= this.#bytes.length) return;
-    const wider = Buffer.alloc(Math.max(2 * this.#bytes.length, this.#length + bytes));
-    this.#bytes.copy(wider, 0, 0, this.#length);
-    this.#bytes = wider;
-  }
-}
-
-class Reader {
-  readonly #bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
-
-  raw(length: number): Uint8Array {
-    const end = this.#at + length;
-    if (end > this.#bytes.length) throw new RangeError(`a workload file ends at byte ${this.#bytes.length} of ${end}`);
-    const part = this.#bytes.subarray(this.#at, end);
-    this.#at = end;
-    return part;
-  }
-
-  u32(): number {
-    return Buffer.from(this.raw(4)).readUInt32LE();
-  }
-
-  u64(): bigint {
-    return Buffer.from(this.raw(8)).readBigUInt64LE();
-  }
-
-  bytes(): Uint8Array {
-    return this.raw(this.u32());
-  }
-
-  words(): Uint32Array {
-    return Uint32Array.from({ length: this.u32() }, () => this.u32());
-  }
+function skipEvent(reader: Reader): void {
+  reader.skip(16);
+  reader.skip(8 * reader.u32());
+  reader.skip(4 * reader.u32());
 }

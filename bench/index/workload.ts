@@ -14,6 +14,9 @@ export const TIMESTAMP = 1_767_666_073.5;
 /** Above all tokens of a trace's prompts; the first token that is generated is this one plus a number of its own. */
 const FIRST_GENERATED = 128_000;
 
+/** Enough for a coarse clock of CPU time. */
+const REMOVALS = 20_000;
+
 /** How messages are cut: as engines do, one for each step; or the hardest case, one for each block. */
 export const SHAPES = ["steps", "blocks"] as const;
 
@@ -37,7 +40,9 @@ export interface Workload {
   readonly storedBlocks: number;
   readonly removedBlocks: number;
   readonly questions: readonly Question[];
-  /** (block, pod) pairs at the end. */
+  /** What may come after the messages: each takes a block from a pod that holds it, for a sample of pods and blocks. */
+  readonly removals: readonly PodMessage[];
+  /** (block, pod) pairs at the end of the messages. */
   readonly heldPairs: number;
 }
 
@@ -87,7 +92,16 @@ export function makeWorkload(
     ),
   }));
   const heldPairs = engines.reduce((sum, { heldBlocks }) => sum + heldBlocks, 0);
-  return { pods, messages, storedBlocks, removedBlocks, questions, heldPairs };
+  return { pods, messages, storedBlocks, removedBlocks, questions, removals: removalsOf(engines), heldPairs };
+}
+
+/** Of the last pods: the first one is for clearing. */
+function removalsOf(engines: readonly Engine[]): PodMessage[] {
+  const removals: PodMessage[] = [];
+  for (let pod = engines.length - 1; pod >= 0 && removals.length < REMOVALS; pod--) {
+    for (const event of engines[pod]!.olderHalf()) removals.push({ pod, payload: encode([event]) });
+  }
+  return removals.slice(0, REMOVALS);
 }
 
 /** Numbers for blocks of tokens, the same for the same block behind the same ones. */

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import xxhash from "xxhash-wasm";
-import { decodedEvents, isRight, naive, ours, oursDecoded } from "../../bench/index/measures.ts";
-import { wrongAnswers } from "../../bench/index/peers.ts";
+import { isRight, wrongAnswers } from "../../bench/index/answers.ts";
+import { Arena, contendersOf } from "../../bench/index/contenders.ts";
+import { CONTESTANTS } from "../../bench/index/contestants.ts";
 import { BLOCK_SIZE, makeWorkload, SHAPES, type Workload } from "../../bench/index/workload.ts";
 import {
-  asArrays,
   decodeWorkload,
+  type Encoding,
   encodeWorkload,
   eventsOf,
   type FileEvent,
@@ -155,17 +155,56 @@ test("the index bench: with one block a message the same happens", () => {
   assert.deepEqual({ ...oneBlockWorkload, messages: [] }, { ...workload, messages: [] });
 });
 
-test("the index bench: our index gives the known answers for maps, for arrays and for decoded events", () => {
-  for (const made of [workload, oneBlockWorkload]) {
-    const arrays = made.messages.map(({ pod, payload }) => ({ pod, payload: asArrays(payload) }));
-    assert.equal(ours(made).wrong, 0);
-    assert.equal(ours(made, arrays).wrong, 0);
-    assert.equal(oursDecoded(made, decodedEvents(made)).wrong, 0);
-  }
-});
+/** What is written to a file for a contender, and read by it. */
+const reread = (made: Workload, encoding: Encoding): FileWorkload =>
+  decodeWorkload(bytesOf(fileWorkload(made, encoding)), false);
 
-test("the index bench: the index with Maps gives the known answers", async () => {
-  assert.equal(naive(workload, await xxhash()).wrong, 0);
+const KINDS = ["ours", "ours-decoded", "naive"] as const;
+
+for (const [encoding, kinds] of [
+  ["map", KINDS],
+  ["array", ["ours", "ours-decoded"]],
+] as const) {
+  for (const kind of kinds) {
+    test(`the index bench: ${kind} gives the known answers, given a file of ${encoding}s`, () => {
+      for (const made of [workload, oneBlockWorkload]) {
+        const index = CONTESTANTS[kind](reread(made, encoding))();
+        index.ingest();
+        const answers = made.questions.map(({ tokens }) => Object.fromEntries(index.answer(tokens)));
+        assert.equal(wrongAnswers("blocks", made, answers), 0);
+        assert.equal(index.holders(), made.heldPairs);
+      }
+    });
+
+    test(`the index bench: ${kind} has a block less for each removal, and nothing of a pod that is cleared, given ${encoding}s`, () => {
+      const index = CONTESTANTS[kind](reread(workload, encoding))();
+      index.ingest();
+      index.remove();
+      assert.equal(workload.removals.length, 9_000);
+      assert.equal(index.holders(), workload.heldPairs - workload.removals.length);
+      index.clear();
+      assert.equal(index.holders(), 4_500);
+    });
+  }
+}
+
+test("the index bench: contenders run in processes of their own, and tell all that the table has", async () => {
+  const contenders = contendersOf(new Map(), 22_000);
+  assert.deepEqual(
+    contenders.map(({ name, given }) => [name, given]),
+    [
+      ["ours", "maps"],
+      ["naive", "maps"],
+    ],
+  );
+  using arena = new Arena(workload, new Set(["map"]));
+  for (const contender of contenders) {
+    const { collected, clearMs, ...reading } = await arena.run(contender);
+    assert.equal(reading.wrong, 0);
+    assert.ok((reading.match512Us ?? 0) > 0);
+    assert.ok(reading.ingestCpuSeconds > 0 && reading.removeCpuSeconds > 0 && (reading.bytesPerHolder ?? 0) > 1);
+    assert.ok((collected?.gcMs ?? -1) >= (collected?.maxGcMs ?? 0) && (clearMs ?? 0) > 0);
+  }
 });
 
 test("the index bench: an answer with a pod too many, too few, or another depth is wrong", () => {
@@ -177,14 +216,14 @@ test("the index bench: an answer with a pod too many, too few, or another depth 
   assert.equal(isRight(question, ["a", "b"], new Map()), false);
 });
 
-test("the index bench: answers of a peer count as wrong where they differ, in per cent for AIBrix", () => {
+test("the index bench: answers count as wrong where they differ, in blocks or in per cent", () => {
   const pods = ["a"];
   const questions = [{ tokens: new Uint32Array(6 * BLOCK_SIZE), blocksByPod: new Map([[0, 1]]) }];
-  assert.equal(wrongAnswers("llm-d", { pods, questions }, [{ a: 1 }]), 0);
-  assert.equal(wrongAnswers("llm-d", { pods, questions }, [{ a: 16 }]), 1);
-  assert.equal(wrongAnswers("aibrix", { pods, questions }, [{ a: 16 }]), 0);
-  assert.equal(wrongAnswers("aibrix", { pods, questions }, [{ a: 17 }]), 1);
-  assert.equal(wrongAnswers("dynamo", { pods, questions }, []), 1);
+  assert.equal(wrongAnswers("blocks", { pods, questions }, [{ a: 1 }]), 0);
+  assert.equal(wrongAnswers("blocks", { pods, questions }, [{ a: 16 }]), 1);
+  assert.equal(wrongAnswers("per cent", { pods, questions }, [{ a: 16 }]), 0);
+  assert.equal(wrongAnswers("per cent", { pods, questions }, [{ a: 17 }]), 1);
+  assert.equal(wrongAnswers("blocks", { pods, questions }, []), 1);
 });
 
 const words = fc.uint32Array({ maxLength: 20 });
@@ -211,31 +250,41 @@ const file = fc.record(
     blockSize: fc.nat({ max: 1_024 }),
     pods: fc.array(fc.string({ unit: "binary", maxLength: 8 }), { maxLength: 4 }),
     messages: fc.array(message, { maxLength: 10 }),
+    removals: fc.array(message, { maxLength: 3 }),
     questions: fc.array(question, { maxLength: 4 }),
   },
   { noNullPrototype: true },
 );
 
 /** A view of bytes and a Buffer are the same here. */
-const plain = (workload: FileWorkload): unknown => ({
-  ...workload,
-  messages: [...workload.messages].map((each) => ({ ...each, payload: Uint8Array.from(each.payload) })),
-});
+const plain = (workload: FileWorkload, withEvents: boolean): unknown => {
+  const messages = (some: Iterable<FileMessage>): unknown =>
+    [...some].map(({ pod, payload, events }) => ({
+      pod,
+      payload: Uint8Array.from(payload),
+      events: withEvents ? events : [],
+    }));
+  return { ...workload, messages: messages(workload.messages), removals: messages(workload.removals) };
+};
 
-test("the workload file: what is written is read again", () => {
+const bytesOf = (written: FileWorkload): Uint8Array => Buffer.concat([...encodeWorkload(written)]);
+
+test("the workload file: what is written is read again, with events as numbers or without", () => {
   fc.assert(
-    fc.property(file, (written) => assert.deepEqual(plain(decodeWorkload(encodeWorkload(written))), plain(written))),
+    fc.property(file, fc.boolean(), (written, withEvents) =>
+      assert.deepEqual(plain(decodeWorkload(bytesOf(written), withEvents), true), plain(written, withEvents)),
+    ),
   );
 });
 
 test("the workload file: one that is cut off or of another format is refused", () => {
-  const bytes = encodeWorkload({ blockSize: 16, pods: ["a"], messages: [], questions: [] });
-  assert.throws(() => decodeWorkload(bytes.subarray(0, -1)), RangeError);
-  assert.throws(() => decodeWorkload(Buffer.from("KVWORK99 and more")), /starts with "KVWORK02", not "KVWORK99"/);
+  const bytes = bytesOf({ blockSize: 16, pods: ["a"], messages: [], removals: [], questions: [] });
+  assert.throws(() => decodeWorkload(bytes.subarray(0, -1), true), RangeError);
+  assert.throws(() => decodeWorkload(Buffer.from("KVWORK99 and more"), true), /starts with "KVWORK02", not "KVWORK99"/);
 });
 
 test("the workload file: it has the events of the messages as numbers, and how deep each question goes", () => {
-  const { messages, questions } = decodeWorkload(encodeWorkload(fileWorkload(workload)));
+  const { messages, questions } = decodeWorkload(bytesOf(fileWorkload(workload, "array")), true);
   for (const [at, read] of [...messages].entries()) {
     const events = eventsOf(workload.messages[at]!.payload);
     assert.equal(read.pod, workload.messages[at]!.pod);

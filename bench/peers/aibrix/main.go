@@ -21,8 +21,8 @@ func main() {
 	for _, pod := range work.Pods {
 		ready[pod] = struct{}{}
 	}
-	work.Measure(func() {
-		for _, message := range work.Messages {
+	work.Measure(func(messages []workload.Message) {
+		for _, message := range messages {
 			handle(table, message)
 		}
 	}, func(tokens []uint32) workload.Answer {

@@ -26,12 +26,9 @@ const podsPerKey = 1024
 func main() {
 	work := workload.Read()
 	log.SetLogger(logr.Discard())
-	for at, names := 0, (engines{}); at < len(work.Messages); at++ {
-		message := work.Messages[at]
-		for _, event := range message.Events {
-			names.rename(message, event)
-		}
-	}
+	names := engines{}
+	names.rename(work.Messages)
+	names.rename(work.Removals)
 	config := kvblock.DefaultInMemoryIndexConfig()
 	config.PodCacheSize = podsPerKey
 	index, err := kvblock.NewInMemoryIndex(config)
@@ -39,7 +36,7 @@ func main() {
 		workload.Fail(err)
 	}
 	processor := kvblock.NewChunkedTokenDatabase(&kvblock.TokenProcessorConfig{BlockSize: work.BlockSize})
-	work.Measure(func() { ingest(index, work.Messages) }, func(tokens []uint32) workload.Answer {
+	work.Measure(func(messages []workload.Message) { ingest(index, messages) }, func(tokens []uint32) workload.Answer {
 		return match(index, processor, tokens)
 	})
 }
@@ -95,8 +92,16 @@ type block struct {
 	name uint64
 }
 
-// rename puts the names of engines that hash with `sha256_cbor` in the place of those of one event in the payload.
-func (names engines) rename(message workload.Message, event workload.Event) {
+// rename puts the names of engines that hash with `sha256_cbor` in the place of those in the payloads.
+func (names engines) rename(messages []workload.Message) {
+	for _, message := range messages {
+		for _, event := range message.Events {
+			names.renameEvent(message, event)
+		}
+	}
+}
+
+func (names engines) renameEvent(message workload.Message, event workload.Event) {
 	if !event.IsStored {
 		for _, name := range event.Hashes {
 			replace(message.Payload, name, names[block{message.Pod, name}])

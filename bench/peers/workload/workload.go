@@ -48,6 +48,8 @@ type Workload struct {
 	BlockSize int
 	Pods      []string
 	Messages  []Message
+	// Removals may come after Messages: each takes one block from a pod that has it.
+	Removals  []Message
 	Questions []Question
 }
 
@@ -58,6 +60,8 @@ type Answer map[string]int
 type result struct {
 	IngestCPUSeconds float64  `json:"ingestCpuSeconds"`
 	IngestSeconds    float64  `json:"ingestSeconds"`
+	RemoveCPUSeconds float64  `json:"removeCpuSeconds"`
+	RemoveSeconds    float64  `json:"removeSeconds"`
 	Match512Us       *float64 `json:"match512Us"`
 	Answers          []Answer `json:"answers"`
 }
@@ -76,20 +80,12 @@ func Read() Workload {
 	}
 	in := &reader{data: data, at: 8}
 	workload := Workload{BlockSize: int(in.u32())}
-	pods, messages, questions := in.u32(), in.u32(), in.u32()
+	pods, messages, removals, questions := in.u32(), in.u32(), in.u32(), in.u32()
 	for range pods {
 		workload.Pods = append(workload.Pods, string(in.bytes()))
 	}
-	workload.Messages = make([]Message, messages)
-	for at := range workload.Messages {
-		message := &workload.Messages[at]
-		message.Pod = workload.Pods[in.u32()]
-		message.Payload = in.bytes()
-		message.Events = make([]Event, in.u32())
-		for event := range message.Events {
-			message.Events[event] = in.event()
-		}
-	}
+	workload.Messages = in.messages(messages, workload.Pods)
+	workload.Removals = in.messages(removals, workload.Pods)
 	workload.Questions = make([]Question, questions)
 	for at := range workload.Questions {
 		deepest := in.u32()
@@ -98,19 +94,27 @@ func Read() Workload {
 	return workload
 }
 
-// Measure times ingest and the questions that go deep, takes all answers, and prints the one line of JSON.
-func (workload Workload) Measure(ingest func(), match func(tokens []uint32) Answer) {
-	runtime.GC()
-	started, startedCPU := time.Now(), cpuSeconds()
-	ingest()
-	out := result{IngestSeconds: time.Since(started).Seconds(), IngestCPUSeconds: cpuSeconds() - startedCPU}
+// Measure times the messages, the questions that go deep and the removals, takes all answers, and prints the one line of
+// JSON.
+func (workload Workload) Measure(ingest func(messages []Message), match func(tokens []uint32) Answer) {
+	out := result{}
+	out.IngestSeconds, out.IngestCPUSeconds = timed(func() { ingest(workload.Messages) })
 	for _, question := range workload.Questions {
 		out.Answers = append(out.Answers, match(question.Tokens))
 	}
 	out.Match512Us = workload.match512(match)
+	out.RemoveSeconds, out.RemoveCPUSeconds = timed(func() { ingest(workload.Removals) })
 	if err := json.NewEncoder(os.Stdout).Encode(out); err != nil {
 		Fail(err)
 	}
+}
+
+// timed gives the seconds that went by during a step, and those of CPU, after a collection.
+func timed(step func()) (float64, float64) {
+	runtime.GC()
+	started, startedCPU := time.Now(), cpuSeconds()
+	step()
+	return time.Since(started).Seconds(), cpuSeconds() - startedCPU
 }
 
 // match512 is the microseconds for 512 blocks, by the blocks that are really there; nil where no question goes deep.
@@ -167,6 +171,20 @@ func (in *reader) bytes() []byte {
 	length := int(in.u32())
 	in.at += length
 	return in.data[in.at-length : in.at : in.at]
+}
+
+func (in *reader) messages(count uint32, pods []string) []Message {
+	messages := make([]Message, count)
+	for at := range messages {
+		message := &messages[at]
+		message.Pod = pods[in.u32()]
+		message.Payload = in.bytes()
+		message.Events = make([]Event, in.u32())
+		for event := range message.Events {
+			message.Events[event] = in.event()
+		}
+	}
+	return messages
 }
 
 func (in *reader) event() Event {

@@ -33,27 +33,24 @@ fn main() {
         .map(|event| hashes_of(&event.tokens, work.block_size))
         .collect();
     let hash_seconds = cpu_seconds() - started;
-    let events = events_of(&work, &hashes);
+    let mut names = HashMap::new();
+    let events = events_of(&work.events, &hashes, &mut names);
+    let nothing = vec![Vec::new(); work.removals.len()];
+    let removals = events_of(&work.removals, &nothing, &mut names);
     let mut tree = RadixTree::new();
-    let (clock, started) = (Instant::now(), cpu_seconds());
-    let refused = events
-        .into_iter()
-        .filter_map(|event| tree.apply_event(event).err())
-        .count();
-    let ingest_cpu_seconds = cpu_seconds() - started;
-    let ingest_seconds = clock.elapsed().as_secs_f64();
-    if refused > 0 {
-        eprintln!("Dynamo refused {refused} events");
-    }
+    let (ingest_seconds, ingest_cpu_seconds) = apply(&mut tree, events);
     let answers: Vec<_> = work
         .questions
         .iter()
         .map(|question| answer(&tree, &work, &question.tokens))
         .collect();
     let match512_us = match512(&tree, &work);
+    let (remove_seconds, remove_cpu_seconds) = apply(&mut tree, removals);
     let line = serde_json::json!({
         "ingestCpuSeconds": ingest_cpu_seconds,
         "ingestSeconds": ingest_seconds,
+        "removeCpuSeconds": remove_cpu_seconds,
+        "removeSeconds": remove_seconds,
         "hashCpuSeconds": hash_seconds,
         "match512Us": match512_us,
         "answers": answers,
@@ -61,19 +58,36 @@ fn main() {
     println!("{line}");
 }
 
+/// Seconds that went by, and those of CPU.
+fn apply(tree: &mut RadixTree, events: Vec<RouterEvent>) -> (f64, f64) {
+    let (clock, started) = (Instant::now(), cpu_seconds());
+    let refused = events
+        .into_iter()
+        .filter_map(|event| tree.apply_event(event).err())
+        .count();
+    let took = (clock.elapsed().as_secs_f64(), cpu_seconds() - started);
+    if refused > 0 {
+        eprintln!("Dynamo refused {refused} events");
+    }
+    took
+}
+
 fn hashes_of(tokens: &[u32], block_size: u32) -> Vec<LocalBlockHash> {
     compute_block_hash_for_seq(tokens, block_size, BlockHashOptions::default())
 }
 
-/// The events as a publisher makes them, with names that are the same in all engines.
-fn events_of(work: &Workload, hashes: &[Vec<LocalBlockHash>]) -> Vec<RouterEvent> {
-    let mut names = HashMap::new();
+/// The events as a publisher makes them, with names that are the same in all engines: those are kept, by pod and own name.
+fn events_of(
+    events: &[Event],
+    hashes: &[Vec<LocalBlockHash>],
+    names: &mut HashMap<(u64, u64), u64>,
+) -> Vec<RouterEvent> {
     let event_of = |(at, (event, hashes)): (usize, (&Event, &Vec<LocalBlockHash>))| {
         let name = |names: &HashMap<(u64, u64), u64>, hash: u64| {
             ExternalSequenceBlockHash(names[&(event.pod, hash)])
         };
         let data = if event.is_stored {
-            let parent_hash = event.parent.map(|hash| name(&names, hash));
+            let parent_hash = event.parent.map(|hash| name(names, hash));
             let mut parent = parent_hash.map(|hash| hash.0);
             let blocks = event
                 .hashes
@@ -98,11 +112,7 @@ fn events_of(work: &Workload, hashes: &[Vec<LocalBlockHash>]) -> Vec<RouterEvent
                 blocks,
             })
         } else {
-            let block_hashes = event
-                .hashes
-                .iter()
-                .map(|&hash| name(&names, hash))
-                .collect();
+            let block_hashes = event.hashes.iter().map(|&hash| name(names, hash)).collect();
             KvCacheEventData::Removed(KvCacheRemoveData { block_hashes })
         };
         RouterEvent::new(
@@ -114,7 +124,7 @@ fn events_of(work: &Workload, hashes: &[Vec<LocalBlockHash>]) -> Vec<RouterEvent
             },
         )
     };
-    work.events
+    events
         .iter()
         .zip(hashes)
         .enumerate()

@@ -22,6 +22,8 @@ pub struct Workload {
     pub pods: Vec<String>,
     /// Of all messages, in order.
     pub events: Vec<Event>,
+    /// What may come after them: each takes one block from a pod that has it.
+    pub removals: Vec<Event>,
     pub questions: Vec<Question>,
 }
 
@@ -31,13 +33,15 @@ pub fn read(path: &str) -> Workload {
     assert!(data.starts_with(b"KVWORK02"), "{path} is no workload file");
     let mut reader = Reader { data: &data, at: 8 };
     let block_size = reader.u32();
-    let (pods, messages, questions) = (reader.u32(), reader.u32(), reader.u32());
+    let (pods, messages) = (reader.u32(), reader.u32());
+    let (removals, questions) = (reader.u32(), reader.u32());
     Workload {
         block_size,
         pods: (0..pods)
             .map(|_| String::from_utf8_lossy(reader.bytes()).into_owned())
             .collect(),
         events: (0..messages).flat_map(|_| reader.message()).collect(),
+        removals: (0..removals).flat_map(|_| reader.message()).collect(),
         questions: (0..questions)
             .map(|_| Question {
                 deepest: reader.u32() as usize,

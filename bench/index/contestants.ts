@@ -1,0 +1,126 @@
+import xxhash from "xxhash-wasm";
+import { PackedBatch, packEvent } from "../../src/events/packed-batch.ts";
+import type { PodMatch } from "../../src/indexer/indexer.ts";
+import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
+import { KVEventHandler } from "../../src/sync/handler.ts";
+import { NaiveIndex } from "./naive.ts";
+import { MODEL, type PodMessage } from "./workload.ts";
+import { eventsOf, type FileWorkload } from "./workload-file.ts";
+
+/** An empty index, and what is done to it. */
+export interface Contestant {
+  /** Takes in all messages of the workload. */
+  ingest(): void;
+  /** What a router asks for. */
+  match(tokens: Uint32Array): unknown;
+  /** The same as blocks by pod. */
+  answer(tokens: Uint32Array): ReadonlyMap<string, number>;
+  /** Takes in the removals, after the messages. */
+  remove(): void;
+  /** Forgets the first pod. */
+  clear(): void;
+  /** (block, pod) pairs. */
+  holders(): number;
+  /** Bytes that it says it takes; absent where it does not know. */
+  bytes?(): number;
+}
+
+/** Ways to take in a workload, by the name of the contender. */
+export const CONTESTANTS: Readonly<Record<"ours" | "ours-decoded" | "naive", (workload: FileWorkload) => Maker>> = {
+  ours,
+  "ours-decoded": oursDecoded,
+  naive,
+};
+
+/** Makes an empty index for a workload, any number of times. */
+type Maker = () => Contestant;
+
+const INDEX_OPTIONS = { maxBytes: 16e9 };
+
+/** The index behind the decoder, as in the daemon. */
+function ours({ pods, messages, removals }: FileWorkload): Maker {
+  return () => {
+    const index = new SyncPrefixHashTable(INDEX_OPTIONS);
+    const handlers = pods.map(
+      (pod) => new KVEventHandler(index, { model: MODEL, pod, rank: 0, loraId: -1, isForeignRank: () => false }),
+    );
+    const take = (some: Iterable<PodMessage>): void => {
+      for (const { pod, payload } of some) handlers[pod]!.handle(payload);
+    };
+    return {
+      ...oursMatching(index),
+      ingest: () => take(messages),
+      remove: () => take(removals),
+      clear: () => handlers[0]!.purge(),
+    };
+  };
+}
+
+/** The index alone, given events that are decoded already. */
+function oursDecoded({ pods, messages, removals }: FileWorkload): Maker {
+  const ingested = decoded(messages);
+  const removed = decoded(removals);
+  return () => {
+    const index = new SyncPrefixHashTable(INDEX_OPTIONS);
+    const sources = pods.map((pod) => ({ model: MODEL, pod, rank: 0, loraId: -1 }));
+    const take = ({ batch, pods: eventPods }: DecodedEvents): void => {
+      for (let at = 0; at < eventPods.length; at++) index.processEvent(sources[eventPods[at]!]!, batch, at);
+    };
+    return {
+      ...oursMatching(index),
+      ingest: () => take(ingested),
+      remove: () => take(removed),
+      clear: () => index.processAllBlocksCleared(sources[0]!),
+    };
+  };
+}
+
+function oursMatching(index: SyncPrefixHashTable): Pick<Contestant, "match" | "answer" | "holders" | "bytes"> {
+  const match = (tokens: Uint32Array): readonly PodMatch[] => index.matchPrefix(MODEL, -1, tokens);
+  return {
+    match,
+    answer: (tokens) => new Map(match(tokens).map(({ pod, matchedBlocks }) => [pod, matchedBlocks])),
+    holders: () => index.stats().holders,
+    bytes: () => index.bytes,
+  };
+}
+
+/** The events of many messages in one batch. */
+interface DecodedEvents {
+  readonly batch: PackedBatch;
+  /** Of each event. */
+  readonly pods: readonly number[];
+}
+
+function decoded(messages: Iterable<PodMessage>): DecodedEvents {
+  const batch = new PackedBatch();
+  const pods: number[] = [];
+  for (const { pod, payload } of messages) {
+    for (const event of eventsOf(payload)) {
+      packEvent(batch, event);
+      pods.push(pod);
+    }
+  }
+  return { batch, pods };
+}
+
+const hash = await xxhash();
+
+/** The index that is written with Maps. */
+function naive({ pods, messages, removals, blockSize }: FileWorkload): Maker {
+  return () => {
+    const index = new NaiveIndex(hash, blockSize);
+    const take = (some: Iterable<PodMessage>): void => {
+      for (const { pod, payload } of some) index.handle(pods[pod]!, payload);
+    };
+    const match = (tokens: Uint32Array): Map<string, number> => index.match(tokens);
+    return {
+      match,
+      answer: match,
+      ingest: () => take(messages),
+      remove: () => take(removals),
+      clear: () => index.clear(pods[0]!),
+      holders: () => index.pairs,
+    };
+  };
+}
