@@ -50,6 +50,13 @@ export class Blocks {
     return this.records.data[this.records.at(block) + CONTEXT]!;
   }
 
+  /** Whether this record is in use, and the block of this chained hash in the context of this number. */
+  is(block: number, context: number, low: number, high: number): boolean {
+    const words = this.records.data;
+    const at = this.records.at(block);
+    return words[at] === low && words[at + 1] === high && words[at + CONTEXT] === context;
+  }
+
   /** See `Holders`; 0 for nobody. */
   holders(block: number): number {
     return this.records.data[this.records.at(block) + HOLDERS]!;

@@ -16,6 +16,9 @@ import type { ResolvedTableOptions } from "./table-options.ts";
 /** What one step may spend on dropping what has expired, so that no event waits for it. */
 const SWEEP_BLOCKS = 64;
 
+/** So many of a prompt's next blocks are asked of the memory together. */
+const TOUCHED_AHEAD = 16;
+
 /** One name is normal; a broken engine must not make a block's list long, which every match reads. The oldest goes. */
 const MAX_NAMES = 16;
 
@@ -113,13 +116,28 @@ export class HolderIndex {
     return 0;
   }
 
-  /** The blocks of the hashes from number `from` to before `to`, in the order of a prompt. */
+  /**
+   * The blocks of the hashes from number `from` to before `to`, in the order of a prompt. What was stored one after the
+   * other has one record after the other as a rule: that is tried before the table is asked.
+   */
   findAll(context: Context, hashes: Int32Array, blocks: Int32Array, from: number, to: number): void {
-    for (let i = from; i < to; i++) this.#touched ^= context.touch(hashes[2 * i]!, hashes[2 * i + 1]!);
-    for (let i = from; i < to; i++) blocks[i] = this.find(context, hashes[2 * i]!, hashes[2 * i + 1]!);
+    const { number } = context;
+    const isGuessed = number !== 0 && !this.#expires;
+    let touched = from;
+    let previous = from === 0 ? 0 : blocks[from - 1]!;
     for (let i = from; i < to; i++) {
-      const block = blocks[i]!;
-      if (block !== 0) this.#touched ^= this.holders.touch(block);
+      const low = hashes[2 * i]!;
+      const high = hashes[2 * i + 1]!;
+      if (isGuessed && previous !== 0 && this.blocks.is(previous + 1, number, low, high)) {
+        previous++;
+      } else {
+        if (touched <= i) {
+          touched = Math.min(to, i + TOUCHED_AHEAD);
+          for (let at = i; at < touched; at++) this.#touched ^= context.touch(hashes[2 * at]!, hashes[2 * at + 1]!);
+        }
+        previous = this.find(context, low, high);
+      }
+      blocks[i] = previous;
     }
   }
 
@@ -133,6 +151,11 @@ export class HolderIndex {
 
   sourceOf(holding: number): Source {
     return this.sources.numbered(this.holdings.source(holding));
+  }
+
+  /** See `PlaceSet`. */
+  isPlain(holding: number): boolean {
+    return this.#sets.isPlain(holding, this.holdings.places(holding));
   }
 
   placesOf(holding: number): PlaceSet {

@@ -25,6 +25,8 @@ export class PlaceSets {
   readonly #weights: TierWeights;
   readonly #sets: (PlaceSet | undefined)[] = [];
   readonly #uses: number[] = [];
+  /** `isPlain` of each set: read for each holding that a match meets. */
+  readonly #plain = new Uint8Array(OWN_PLACES);
   /** Of holdings whose set has no number. */
   readonly #own = new Map<number, PlaceSet>();
   /** What was kept last, and its number: the places of one event after the other are the same array. */
@@ -43,6 +45,10 @@ export class PlaceSets {
   /** Of holding `holding`, which says that its set has this number. */
   of(holding: number, number: number): PlaceSet {
     return number === OWN_PLACES ? this.#own.get(holding)! : this.#sets[number]!;
+  }
+
+  isPlain(holding: number, number: number): boolean {
+    return number === OWN_PLACES ? this.of(holding, number).isPlain : this.#plain[number] === 1;
   }
 
   /** The number by which the holding names these places from now on. */
@@ -79,6 +85,7 @@ export class PlaceSets {
     }
     this.#sets[free] = set;
     this.#uses[free] = 1;
+    this.#plain[free] = set.isPlain ? 1 : 0;
     return free;
   }
 

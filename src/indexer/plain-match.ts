@@ -7,26 +7,28 @@ import type { PromptChain } from "./prompt-chain.ts";
  * How far sources hold a prompt from its first block on: those without attention groups. Results stand by the number
  * of the source, until the next run.
  *
- * Sources that hold a block plainly (see `Crowd`) need no counting: as long as they go on they are bits. The others, and
- * all where a block is held by few, are counted one by one.
+ * Sources that have held all blocks plainly (see `Crowd`) need no counting but of blocks: all else follows from that.
+ * As long as they go on, they are bits where blocks are held by many, and listed where they are held by few. The others
+ * are counted in detail, and always listed.
  */
 export class PlainMatch {
   readonly #index: HolderIndex;
   readonly #gpuWeight: number;
-  /** In which run the source was met. */
-  #met = new Int32Array(0);
-  /** Blocks from the first one on; likewise on the GPU, and at least in memory; and each by its weight. */
+  /** Blocks from the first one on, −1 for who was not met; likewise on the GPU, and at least in memory; and each by its weight. */
   known: Int32Array = new Int32Array(0);
   gpu: Int32Array = new Int32Array(0);
   memory: Int32Array = new Int32Array(0);
   weight: Float64Array = new Float64Array(0);
+  /** 1 for who is counted in detail. */
+  #isDetailed = new Uint8Array(0);
   // Of the block that is looked at, over the names that a source has for it.
   #isOnGpu = new Uint8Array(0);
   #isInMemory = new Uint8Array(0);
   #blockWeight = new Float64Array(0);
-  #run = 0;
-  /** Sources that are counted one by one and have all blocks so far. */
-  #counted: number[] = [];
+  /** All who are no bits and may have all blocks so far. */
+  #listed: number[] = [];
+  /** Those of them that are counted in detail, and have all blocks so far. */
+  #detailed: number[] = [];
   /** Those that have all blocks so far, and plainly. */
   #bits = new Uint32Array(0);
   #hasBits = false;
@@ -52,42 +54,41 @@ export class PlainMatch {
 
   /** Blocks that the source has from the first one on. */
   knownBlocks(source: number): number {
-    return this.#met[source] === this.#run ? this.known[source]! : 0;
+    return Math.max(0, this.known[source] ?? 0);
   }
 
   /** `isAsked`: whether the source of this number is to be considered. */
   run(chain: PromptChain, isAsked: (source: number) => boolean): void {
     this.#begin();
-    if (chain.length === 0) return;
-    const first = chain.block(0);
+    const first = chain.length === 0 ? 0 : chain.block(0);
     if (first === 0) return;
     this.#open(first, isAsked);
-    for (let i = 0; i < chain.length && (this.#hasBits || this.#counted.length > 0); i++)
-      this.#extend(chain.block(i), i);
-    this.#end(chain.length);
+    let blocks = 0;
+    while (blocks < chain.length && this.#extend(chain.block(blocks), blocks)) blocks++;
+    this.#end(blocks);
   }
 
   #begin(): void {
     const sources = this.#index.sources.numbers;
-    if (this.#met.length < sources) this.#widen(2 * sources);
-    this.#run = (this.#run + 1) | 0;
-    if (this.#run === 0) this.#met.fill(-1);
-    this.#counted.length = 0;
+    if (this.known.length < sources) this.#widen(2 * sources);
+    this.known.fill(-1);
+    this.#isDetailed.fill(0);
+    this.#listed.length = 0;
+    this.#detailed.length = 0;
     this.found.length = 0;
     this.#hasBits = false;
   }
 
   #widen(sources: number): void {
-    this.#met = new Int32Array(sources);
     this.known = new Int32Array(sources);
     this.gpu = new Int32Array(sources);
     this.memory = new Int32Array(sources);
     this.weight = new Float64Array(sources);
+    this.#isDetailed = new Uint8Array(sources);
     this.#isOnGpu = new Uint8Array(sources);
     this.#isInMemory = new Uint8Array(sources);
     this.#blockWeight = new Float64Array(sources);
     this.#bits = new Uint32Array((sources + 31) >>> 5);
-    this.#run = 0;
   }
 
   /** Everybody who holds the first block. */
@@ -97,45 +98,65 @@ export class PlainMatch {
     if (crowd === undefined) {
       for (let holding = holders.list(block); holding !== 0; holding = holdings.next(holding)) {
         const source = holdings.source(holding);
-        if (this.#met[source] !== this.#run && isAsked(source)) this.#count(source, 0);
+        if (this.known[source] === -1 && isAsked(source)) this.#list(source, 0);
       }
       return;
     }
     this.#bits.fill(0);
     forEachBit(crowd.plain, (source) => {
-      if (!isAsked(source)) return;
-      this.#bits[source >>> 5]! |= 1 << (source & 31);
-      this.#hasBits = true;
+      if (isAsked(source)) this.#setBit(source);
     });
     forEachBit(crowd.odd, (source) => {
-      if (isAsked(source)) this.#count(source, 0);
+      if (isAsked(source)) this.#list(source, 0);
     });
   }
 
-  /** From block `i` on the source is counted by itself; it has those before plainly. */
-  #count(source: number, i: number): void {
-    this.#meet(source, i);
-    this.#counted.push(source);
+  #setBit(source: number): void {
+    if (!this.#hasBits) this.#bits.fill(0);
+    this.#hasBits = true;
+    this.#bits[source >>> 5]! |= 1 << (source & 31);
   }
 
+  /** The source has so many blocks, plainly, and is no bit any more. */
   #meet(source: number, blocks: number): void {
-    this.#met[source] = this.#run;
+    if (this.known[source] === -1) this.found.push(source);
     this.known[source] = blocks;
-    this.gpu[source] = blocks;
-    this.memory[source] = blocks;
-    this.weight[source] = blocks * this.#gpuWeight;
-    this.found.push(source);
   }
 
-  #extend(block: number, i: number): void {
+  #list(source: number, blocks: number): void {
+    this.#meet(source, blocks);
+    this.#listed.push(source);
+  }
+
+  /** Whether anybody has block `i`, of those who have all before. */
+  #extend(block: number, i: number): boolean {
     const crowd = block === 0 ? undefined : this.#index.holders.crowd(block);
     if (crowd === undefined) {
-      if (this.#hasBits) this.#countBits(i);
-      this.#extendByList(block, i);
-      return;
+      if (this.#hasBits) this.#listBits(i);
+      return block !== 0 && this.#extendByList(block, i);
     }
+    if (this.#listed.length > 0) this.#unlist(i);
     if (this.#hasBits) this.#extendBits(crowd, i);
-    if (this.#counted.length > 0) this.#extendByCrowd(block, crowd, i);
+    if (this.#listed.length > 0) this.#extendByCrowd(block, crowd, i);
+    return this.#hasBits || this.#detailed.length > 0;
+  }
+
+  #extendByList(block: number, i: number): boolean {
+    const { holders, holdings } = this.#index;
+    const { known } = this;
+    let going = 0;
+    for (let holding = holders.list(block); holding !== 0; holding = holdings.next(holding)) {
+      const source = holdings.source(holding);
+      const blocks = known[source]!;
+      if (blocks < i) continue;
+      if (blocks === i) {
+        known[source] = i + 1;
+        going++;
+      }
+      if (this.#isDetailed[source] !== 0 || !this.#index.isPlain(holding)) this.#note(source, holding, i, blocks === i);
+    }
+    if (this.#detailed.length > 0) this.#settle(i);
+    return going > 0;
   }
 
   #extendBits(crowd: Crowd, i: number): void {
@@ -152,67 +173,89 @@ export class PlainMatch {
       const oddBits = word < odd.length ? odd[word]! : 0;
       for (let left = going & ~stays; left !== 0; left &= left - 1) {
         const bit = 31 - Math.clz32(left & -left);
-        if ((oddBits >>> bit) & 1) this.#count(32 * word + bit, i);
+        if ((oddBits >>> bit) & 1) this.#list(32 * word + bit, i);
         else this.#meet(32 * word + bit, i);
       }
     }
     this.#hasBits = any !== 0;
   }
 
-  /** All that are bits are counted one by one from now on. */
-  #countBits(i: number): void {
-    forEachBit(this.#bits, (source) => this.#count(source, i));
-    this.#hasBits = false;
-  }
-
-  #extendByList(block: number, i: number): void {
-    const { holders, holdings } = this.#index;
-    for (let holding = block === 0 ? 0 : holders.list(block); holding !== 0; holding = holdings.next(holding)) {
-      const source = holdings.source(holding);
-      if (this.#met[source] === this.#run && this.known[source]! >= i) this.#note(source, holding, i);
-    }
-    this.#settle(i);
-  }
-
+  /** Those that are listed and no bits are counted in detail at the latest here: they do not hold the block plainly. */
   #extendByCrowd(block: number, crowd: Crowd, i: number): void {
     const { holders } = this.#index;
-    for (const source of this.#counted) {
+    for (const source of this.#listed) {
+      if (this.known[source] !== i) continue;
       for (let name = crowd.head(source); name !== 0; name = holders.nextName(block, source, name)) {
-        this.#note(source, name, i);
+        const isFirst = this.known[source] === i;
+        this.known[source] = i + 1;
+        this.#note(source, name, i, isFirst);
       }
     }
     this.#settle(i);
   }
 
-  /** One name of a source for block `i`. */
-  #note(source: number, holding: number, i: number): void {
+  /** All that are bits are listed from now on; they have so many blocks. */
+  #listBits(blocks: number): void {
+    forEachBit(this.#bits, (source) => this.#list(source, blocks));
+    this.#hasBits = false;
+  }
+
+  /** All that are listed and not counted in detail are bits from now on; who does not have so many blocks is nothing any more. */
+  #unlist(blocks: number): void {
+    const listed = this.#listed;
+    let left = 0;
+    for (const source of listed) {
+      if (this.known[source] !== blocks) continue;
+      if (this.#isDetailed[source] === 1) listed[left++] = source;
+      else this.#setBit(source);
+    }
+    listed.length = left;
+  }
+
+  /** One name of a source for block `i`: from here on it is counted in detail. */
+  #note(source: number, holding: number, i: number, isFirst: boolean): void {
+    if (this.#isDetailed[source] === 0) {
+      this.#isDetailed[source] = 1;
+      this.#detailed.push(source);
+      this.gpu[source] = i;
+      this.memory[source] = i;
+      this.weight[source] = i * this.#gpuWeight;
+      // Another name for the block that came before was a plain one.
+      this.#isOnGpu[source] = 1;
+      this.#isInMemory[source] = 1;
+      this.#blockWeight[source] = this.#gpuWeight;
+    }
     const { onGpu, inMemory, weight } = this.#index.placesOf(holding);
-    const isFirst = this.known[source] === i;
-    if (isFirst) this.known[source] = i + 1;
     this.#isOnGpu[source] = onGpu || (!isFirst && this.#isOnGpu[source] === 1) ? 1 : 0;
     this.#isInMemory[source] = inMemory || (!isFirst && this.#isInMemory[source] === 1) ? 1 : 0;
     this.#blockWeight[source] = isFirst ? weight : Math.max(weight, this.#blockWeight[source]!);
   }
 
-  /** Counts block `i` for those that have it; the others have come to their end. */
+  /** Counts block `i` for those of `#detailed` that have it; the others have come to their end. */
   #settle(i: number): void {
-    const counted = this.#counted;
+    const detailed = this.#detailed;
     let left = 0;
-    for (let at = 0; at < counted.length; at++) {
-      const source = counted[at]!;
+    for (const source of detailed) {
       if (this.known[source] !== i + 1) continue;
       if (this.#isOnGpu[source] === 1 && this.gpu[source] === i) this.gpu[source] = i + 1;
       if (this.#isInMemory[source] === 1 && this.memory[source] === i) this.memory[source] = i + 1;
       this.weight[source]! += this.#blockWeight[source]!;
-      counted[left++] = source;
+      detailed[left++] = source;
     }
     // Nearly always all go on, and to set a length takes longer than all of this.
-    if (left < counted.length) counted.length = left;
+    if (left < detailed.length) detailed.length = left;
   }
 
+  /** `blocks`: how many the longest have. */
   #end(blocks: number): void {
-    if (!this.#hasBits) return;
-    forEachBit(this.#bits, (source) => this.#meet(source, blocks));
+    if (this.#hasBits) this.#listBits(blocks);
+    for (const source of this.found) {
+      if (this.#isDetailed[source] === 1) continue;
+      const plain = this.known[source]!;
+      this.gpu[source] = plain;
+      this.memory[source] = plain;
+      this.weight[source] = plain * this.#gpuWeight;
+    }
   }
 }
 
