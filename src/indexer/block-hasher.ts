@@ -21,8 +21,13 @@ export interface BlockHasher {
     out: Int32Array,
     at: number,
   ): void;
-  /** Replaces the local hash that stands at `out[at]` by the block's hash in its place: after the block of this hash. */
-  chain(parentLow: number, parentHigh: number, out: Int32Array, at: number): void;
+  /** `local` of `count` blocks of so many tokens, one after the other, that have no extra keys. */
+  locals(tokens: Uint32Array, start: number, blockSize: number, count: number, out: Int32Array, at: number): void;
+  /**
+   * Replaces the local hashes of `count` blocks that stand from `out[at]` on by the blocks' hashes: the first comes after
+   * the block of this hash, each other one after the one before.
+   */
+  chain(parentLow: number, parentHigh: number, out: Int32Array, at: number, count: number): void;
 }
 
 /** The words of a hash as one number. */

@@ -89,7 +89,7 @@ export class BlockStore {
     if (!hasParent) this.#hasher.root(rootKey(keys, event.cacheSalt), words, PARENT);
     else isPlaced = this.#findParent(source, context, parentLow, parentHigh, i === 0);
     if (isPlaced) {
-      this.#hasher.chain(words[PARENT]!, words[PARENT + 1]!, words, BLOCK);
+      this.#hasher.chain(words[PARENT]!, words[PARENT + 1]!, words, BLOCK, 1);
       this.#touched ^= context.touch(words[BLOCK]!, words[BLOCK + 1]!);
     }
     const current = index.held(source, event.blockSize, low, high);
@@ -204,7 +204,7 @@ export class BlockStore {
     const proof = proofOf(true, records.parentLow(child), records.parentHigh(child), localLow, localHigh);
     words[BLOCK] = localLow;
     words[BLOCK + 1] = localHigh;
-    this.#hasher.chain(words[PARENT]!, words[PARENT + 1]!, words, BLOCK);
+    this.#hasher.chain(words[PARENT]!, words[PARENT + 1]!, words, BLOCK, 1);
     const low = records.low(child);
     const high = records.high(child);
     const places = records.places(child);

@@ -50,11 +50,20 @@ export class Blocks {
     return this.records.data[this.records.at(block) + CONTEXT]!;
   }
 
-  /** Whether this record is in use, and the block of this chained hash in the context of this number. */
-  is(block: number, context: number, low: number, high: number): boolean {
+  /**
+   * How many of the chained hashes from number `from` to before `to` are those of the blocks whose records follow on this
+   * one, in the context of this number.
+   */
+  countFollowing(block: number, context: number, hashes: Int32Array, from: number, to: number): number {
     const words = this.records.data;
-    const at = this.records.at(block);
-    return words[at] === low && words[at + 1] === high && words[at + CONTEXT] === context;
+    const step = this.records.words;
+    let at = this.records.at(block);
+    for (let i = from; i < to; i++) {
+      at += step;
+      if (at >= words.length || words[at] !== hashes[2 * i] || words[at + 1] !== hashes[2 * i + 1]) return i - from;
+      if (words[at + CONTEXT] !== context) return i - from;
+    }
+    return to - from;
   }
 
   /** See `Holders`; 0 for nobody. */

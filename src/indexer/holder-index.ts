@@ -121,22 +121,19 @@ export class HolderIndex {
    * other has one record after the other as a rule: that is tried before the table is asked.
    */
   findAll(context: Context, hashes: Int32Array, blocks: Int32Array, from: number, to: number): void {
-    const { number } = context;
-    const isGuessed = number !== 0 && !this.#expires;
     let touched = from;
     let previous = from === 0 ? 0 : blocks[from - 1]!;
     for (let i = from; i < to; i++) {
-      const low = hashes[2 * i]!;
-      const high = hashes[2 * i + 1]!;
-      if (isGuessed && previous !== 0 && this.blocks.is(previous + 1, number, low, high)) {
-        previous++;
-      } else {
-        if (touched <= i) {
-          touched = Math.min(to, i + TOUCHED_AHEAD);
-          for (let at = i; at < touched; at++) this.#touched ^= context.touch(hashes[2 * at]!, hashes[2 * at + 1]!);
-        }
-        previous = this.find(context, low, high);
+      if (previous !== 0 && !this.#expires) {
+        const following = this.blocks.countFollowing(previous, context.number, hashes, i, to);
+        for (const end = i + following; i < end; i++) blocks[i] = ++previous;
+        if (i === to) return;
       }
+      if (touched <= i) {
+        touched = Math.min(to, i + TOUCHED_AHEAD);
+        for (let at = i; at < touched; at++) this.#touched ^= context.touch(hashes[2 * at]!, hashes[2 * at + 1]!);
+      }
+      previous = this.find(context, hashes[2 * i]!, hashes[2 * i + 1]!);
       blocks[i] = previous;
     }
   }

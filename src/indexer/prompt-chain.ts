@@ -9,7 +9,7 @@ export type Prompt =
   | { readonly tokens: Uint32Array; readonly hasher: BlockHasher; readonly identity: PromptIdentity }
   | { readonly hashes: BigUint64Array };
 
-const extra = new Int32Array(2);
+const words = new Int32Array(2);
 
 /** Writes the chained hashes of the prompt's blocks from number `from` to before `to`; those before must stand there. */
 export function hashPrompt(
@@ -20,17 +20,18 @@ export function hashPrompt(
   hashes: Int32Array,
 ): void {
   const { extraKeys, cacheSalt } = identity;
-  for (let block = from; block < to; block++) {
-    const at = 2 * block;
-    const keys = extraKeys?.[block] ?? null;
-    hasher.extra(keys === null ? "" : extraKey(keys, block === 0), extra, 0);
-    const parent = block === 0 ? at : at - 2;
-    if (block === 0) hasher.root(rootKey(keys, cacheSalt ?? null), hashes, at);
-    const parentLow = hashes[parent]!;
-    const parentHigh = hashes[parent + 1]!;
-    hasher.local(tokens, block * blockSize, (block + 1) * blockSize, extra[0]!, extra[1]!, hashes, at);
-    hasher.chain(parentLow, parentHigh, hashes, at);
+  if (from >= to) return;
+  if (extraKeys == null) {
+    hasher.locals(tokens, from * blockSize, blockSize, to - from, hashes, 2 * from);
+  } else {
+    for (let block = from; block < to; block++) {
+      hasher.extra(extraKey(extraKeys[block] ?? null, block === 0), words, 0);
+      hasher.local(tokens, block * blockSize, (block + 1) * blockSize, words[0]!, words[1]!, hashes, 2 * block);
+    }
   }
+  if (from === 0) hasher.root(rootKey(extraKeys?.[0] ?? null, cacheSalt ?? null), words, 0);
+  else words.set(hashes.subarray(2 * from - 2, 2 * from));
+  hasher.chain(words[0]!, words[1]!, hashes, 2 * from, to - from);
 }
 
 /** Memory for the chains of prompts, used again by the next query. */

@@ -49,14 +49,24 @@ export class Xxh3BlockHasher implements BlockHasher {
     this.#xxh3.hash(this.#words, 0, count + 2, out, at);
   }
 
-  chain(parentLow: number, parentHigh: number, out: Int32Array, at: number): void {
-    if (parentLow === 0 && parentHigh === 0) return;
+  locals(tokens: Uint32Array, start: number, blockSize: number, count: number, out: Int32Array, at: number): void {
+    for (let block = 0; block < count; block++) {
+      const first = start + block * blockSize;
+      this.#xxh3.hash(tokens, first, first + blockSize, out, at + 2 * block);
+    }
+  }
+
+  chain(parentLow: number, parentHigh: number, out: Int32Array, at: number, count: number): void {
     const pair = this.#pair;
     pair[0] = parentLow;
     pair[1] = parentHigh;
-    pair[2] = out[at]!;
-    pair[3] = out[at + 1]!;
-    this.#xxh3.hash(pair, 0, 4, out, at);
+    for (let to = at; to < at + 2 * count; to += 2) {
+      pair[2] = out[to]!;
+      pair[3] = out[to + 1]!;
+      if (pair[0] !== 0 || pair[1] !== 0) this.#xxh3.hash(pair, 0, 4, out, to);
+      pair[0] = out[to]!;
+      pair[1] = out[to + 1]!;
+    }
   }
 
   /** Each UTF-16 unit is a word. */

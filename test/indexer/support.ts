@@ -114,7 +114,7 @@ export class WholeHasher {
 
   chain(parent: bigint, local: bigint): bigint {
     this.#words.set([lowWord(local), highWord(local)]);
-    this.#hasher.chain(lowWord(parent), highWord(parent), this.#words, 0);
+    this.#hasher.chain(lowWord(parent), highWord(parent), this.#words, 0, 1);
     return this.#whole();
   }
 
