@@ -14,11 +14,18 @@ const BLOCK = 0;
 const PARENT = 2;
 const EXTRA = 4;
 
+/** So many blocks of an event are asked of the memory together, before they are stored. */
+const TOUCHED_AHEAD = 32;
+
 /** Puts the blocks of `BlockStored` events where they belong: into the index, or aside. */
 export class BlockStore {
   readonly #index: HolderIndex;
   readonly #hasher: BlockHasher;
   readonly #words = new Int32Array(6);
+  // Of all blocks of an event: local hashes, and chained ones as long as each block comes after the one before it.
+  #locals = new Int32Array(256);
+  #chained = new Int32Array(256);
+  #isChained = false;
   /** What the next block of the same event chains on: the block before it, 0 where it is not held. */
   #previous = 0;
   /** Parents before children. */
@@ -44,9 +51,14 @@ export class BlockStore {
     if (event.groupIdx !== null) source.groups.learn(event);
     this.#mentions = 0;
     this.#previous = 0;
-    for (let i = 0; i < event.hashCount; i++) {
-      if (hasTokens(event, i)) this.#storeBlock(source, context, batch, event, i);
-      else this.#storePlace(source, event, batch.hashes, 2 * (event.hashStart + i));
+    const count = blocksWithTokens(event);
+    this.#hashLocals(batch, event, count);
+    for (let i = 0; i < count; i++) {
+      if (i % TOUCHED_AHEAD === 0) this.#touchNames(source, batch, event, i, count);
+      this.#storeBlock(source, context, batch, event, i, count);
+    }
+    for (let i = count; i < event.hashCount; i++) {
+      this.#storePlace(source, event, batch.hashes, 2 * (event.hashStart + i));
     }
     this.#index.mention(this.#mentioned, this.#mentions);
     this.#index.settle(context);
@@ -68,7 +80,55 @@ export class BlockStore {
     this.#places = [this.#place];
   }
 
-  #storeBlock(source: Source, context: Context, batch: PackedBatch, event: PackedEvent, i: number): void {
+  #hashLocals(batch: PackedBatch, event: PackedEvent, count: number): void {
+    if (2 * count > this.#locals.length) {
+      this.#locals = new Int32Array(4 * count);
+      this.#chained = new Int32Array(4 * count);
+    }
+    this.#isChained = false;
+    const { blockSize, tokenStart } = event;
+    if (event.extraKeys === null) {
+      this.#hasher.locals(batch.tokens, tokenStart, blockSize, count, this.#locals, 0);
+      return;
+    }
+    const words = this.#words;
+    for (let i = 0; i < count; i++) {
+      const start = tokenStart + i * blockSize;
+      this.#hasher.extra(extraKey(extraKeysOf(event, i), i === 0 && !event.hasParent), words, EXTRA);
+      this.#hasher.local(batch.tokens, start, start + blockSize, words[EXTRA]!, words[EXTRA + 1]!, this.#locals, 2 * i);
+    }
+  }
+
+  /** Chains all blocks from number `i` on, the first one on what stands as the parent. */
+  #chainFrom(context: Context, i: number, count: number): void {
+    const chained = this.#chained;
+    for (let at = 2 * i; at < 2 * count; at++) chained[at] = this.#locals[at]!;
+    this.#hasher.chain(this.#words[PARENT]!, this.#words[PARENT + 1]!, chained, 2 * i, count - i);
+    this.#isChained = true;
+    this.#touchBlocks(context, i, count);
+  }
+
+  #touchNames(source: Source, { hashes }: PackedBatch, event: PackedEvent, from: number, count: number): void {
+    const first = 2 * event.hashStart;
+    for (let i = from; i < Math.min(count, from + TOUCHED_AHEAD); i++) {
+      this.#touched ^= source.names.touch(event.blockSize, hashes[first + 2 * i]! | 0, hashes[first + 2 * i + 1]! | 0);
+    }
+  }
+
+  #touchBlocks(context: Context, from: number, count: number): void {
+    for (let i = from; i < Math.min(count, from + TOUCHED_AHEAD); i++) {
+      this.#touched ^= context.touch(this.#chained[2 * i]!, this.#chained[2 * i + 1]!);
+    }
+  }
+
+  #storeBlock(
+    source: Source,
+    context: Context,
+    batch: PackedBatch,
+    event: PackedEvent,
+    i: number,
+    count: number,
+  ): void {
     const index = this.#index;
     const words = this.#words;
     const { hashes } = batch;
@@ -78,19 +138,15 @@ export class BlockStore {
     const hasParent = i > 0 || event.hasParent;
     const parentLow = hasParent ? hashes[at - 2]! | 0 : 0;
     const parentHigh = hasParent ? hashes[at - 1]! | 0 : 0;
-    const keys = event.extraKeys === null ? null : extraKeysOf(event, i);
-    this.#hashExtra(keys === null ? "" : extraKey(keys, !hasParent));
-    const start = event.tokenStart + i * event.blockSize;
-    this.#hasher.local(batch.tokens, start, start + event.blockSize, words[EXTRA]!, words[EXTRA + 1]!, words, BLOCK);
-    const localLow = words[BLOCK]!;
-    const localHigh = words[BLOCK + 1]!;
+    const localLow = this.#locals[2 * i]!;
+    const localHigh = this.#locals[2 * i + 1]!;
     const proof = proofOf(hasParent, parentLow, parentHigh, localLow, localHigh);
-    let isPlaced = true;
-    if (!hasParent) this.#hasher.root(rootKey(keys, event.cacheSalt), words, PARENT);
-    else isPlaced = this.#findParent(source, context, parentLow, parentHigh, i === 0);
+    const isPlaced = hasParent
+      ? this.#isAfterParent(source, context, parentLow, parentHigh, i, count)
+      : this.#isFirst(context, event, count);
     if (isPlaced) {
-      this.#hasher.chain(words[PARENT]!, words[PARENT + 1]!, words, BLOCK, 1);
-      this.#touched ^= context.touch(words[BLOCK]!, words[BLOCK + 1]!);
+      words[BLOCK] = this.#chained[2 * i]!;
+      words[BLOCK + 1] = this.#chained[2 * i + 1]!;
     }
     const current = index.held(source, event.blockSize, low, high);
     if (current !== 0 && this.#isSame(current, context, isPlaced, proof)) {
@@ -125,26 +181,45 @@ export class BlockStore {
     if (holding !== 0) this.#adoptChildrenOf(source, context, holding);
   }
 
-  #hashExtra(key: string): void {
-    if (key !== "") {
-      this.#hasher.extra(key, this.#words, EXTRA);
-      return;
+  /** The first block of a prompt is in its place anyway. */
+  #isFirst(context: Context, event: PackedEvent, count: number): boolean {
+    const keys = event.extraKeys === null ? null : extraKeysOf(event, 0);
+    this.#hasher.root(rootKey(keys, event.cacheSalt), this.#words, PARENT);
+    this.#chainFrom(context, 0, count);
+    return true;
+  }
+
+  /** Whether the source holds what comes before block `i`; then its hash is chained on that. */
+  #isAfterParent(
+    source: Source,
+    context: Context,
+    parentLow: number,
+    parentHigh: number,
+    i: number,
+    count: number,
+  ): boolean {
+    const words = this.#words;
+    if (this.#previous === 0) {
+      if (!this.#findParent(source, context, parentLow, parentHigh, i === 0)) return false;
+      const at = 2 * i;
+      const follows = i > 0 && words[PARENT] === this.#chained[at - 2] && words[PARENT + 1] === this.#chained[at - 1];
+      if (!this.#isChained || !follows) {
+        this.#chainFrom(context, i, count);
+        return true;
+      }
     }
-    this.#words[EXTRA] = 0;
-    this.#words[EXTRA + 1] = 0;
+    if (i % TOUCHED_AHEAD === 0) this.#touchBlocks(context, i, count);
+    return true;
   }
 
   /** Takes the chained hash of what comes before the block; false if the source does not hold it in this context. */
   #findParent(source: Source, context: Context, low: number, high: number, isEventParent: boolean): boolean {
     const { blocks, holdings } = this.#index;
-    let parent = this.#previous;
-    if (parent === 0) {
-      const holding = this.#index.heldLately(source, context.blockSize, low, high);
-      if (holding === 0) return false;
-      parent = holdings.block(holding);
-      if (blocks.context(parent) !== context.number) return false;
-      if (isEventParent) this.#mentioned[this.#mentions++] = parent;
-    }
+    const holding = this.#index.heldLately(source, context.blockSize, low, high);
+    if (holding === 0) return false;
+    const parent = holdings.block(holding);
+    if (blocks.context(parent) !== context.number) return false;
+    if (isEventParent) this.#mentioned[this.#mentions++] = parent;
     this.#words[PARENT] = blocks.low(parent);
     this.#words[PARENT + 1] = blocks.high(parent);
     return true;
@@ -252,6 +327,6 @@ export class BlockStore {
 }
 
 /** A broken event may bring fewer tokens than its blocks have; those without are treated as blocks without tokens. */
-function hasTokens({ blockSize, tokenCount }: PackedEvent, i: number): boolean {
-  return blockSize >= 1 && (i + 1) * blockSize <= tokenCount;
+function blocksWithTokens({ blockSize, tokenCount, hashCount }: PackedEvent): number {
+  return blockSize < 1 ? 0 : Math.min(hashCount, Math.floor(tokenCount / blockSize));
 }

@@ -50,6 +50,13 @@ export class Blocks {
     return this.records.data[this.records.at(block) + CONTEXT]!;
   }
 
+  /** Whether this record is in use, as that of the block of this chained hash in the context of this number, which is not 0. */
+  is(block: number, context: number, low: number, high: number): boolean {
+    const words = this.records.data;
+    const at = this.records.at(block);
+    return at < words.length && words[at] === low && words[at + 1] === high && words[at + CONTEXT] === context;
+  }
+
   /**
    * How many of the chained hashes from number `from` to before `to` are those of the blocks whose records follow on this
    * one, in the context of this number.

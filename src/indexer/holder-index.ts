@@ -43,6 +43,8 @@ export class HolderIndex {
   /** (block, source) pairs. */
   #pairs = 0;
   #evictedBlocks = 0;
+  /** The block that was given a holder last; the next one has the next record as a rule, where others hold both. */
+  #lastHeld = 0;
   /** Never read: see `HashTable.touch`. */
   #touched = 0;
 
@@ -182,15 +184,12 @@ export class HolderIndex {
       this.#evictedBlocks++;
       return 0;
     }
+    this.#lastHeld = block;
     this.holdings.setPlaces(holding, this.#sets.keep(holding, places));
     source.names.add(context.blockSize, nameLow, nameHigh, holding);
-    if (this.blocks.holders(block) === 0) {
-      this.#pairs++;
-      this.blocks.setHolders(block, holding);
-      return holding;
-    }
-    this.#limitNames(block, number);
-    this.holders.add(block, number, holding);
+    const names = this.holders.add(block, number, holding);
+    if (names === 0) this.#pairs++;
+    else if (names >= MAX_NAMES) this.release(source, this.holders.oldestName(block, number));
     return holding;
   }
 
@@ -301,26 +300,12 @@ export class HolderIndex {
   }
 
   #blockOf(context: Context, low: number, high: number): number {
+    const next = this.#lastHeld + 1;
+    if (!this.#expires && this.blocks.is(next, context.number, low, high)) return next;
     const block = this.find(context, low, high);
     if (block !== 0) return block;
     this.contexts.number(context);
     return this.blocks.create(context, low, high, this.#expires ? Math.floor(this.now()) : 0);
-  }
-
-  /** Before one more name of this source is added to the block's. */
-  #limitNames(block: number, source: number): void {
-    const first = this.holders.name(block, source);
-    if (first === 0) {
-      this.#pairs++;
-      return;
-    }
-    let names = 1;
-    let oldest = first;
-    for (let name = first; name !== 0; name = this.holders.nextName(block, source, name)) {
-      oldest = name;
-      names++;
-    }
-    if (names > MAX_NAMES) this.release(this.sources.numbered(source), oldest);
   }
 
   #setPlaces(holding: number, places: readonly Place[]): void {

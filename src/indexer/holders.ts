@@ -63,17 +63,33 @@ export class Holders {
     return this.crowd(block) === undefined ? this.#sameFrom(next, source) : next;
   }
 
-  add(block: number, source: number, holding: number): void {
+  /** Returns how many names the source had for the block before. */
+  add(block: number, source: number, holding: number): number {
     const crowd = this.crowd(block);
     if (crowd !== undefined) {
+      const names = this.#countNames(crowd.head(source));
       this.#change(crowd, () => crowd.add(source, holding));
       this.#mark(crowd, source);
-      return;
+      return names;
     }
     const head = this.list(block);
     this.#holdings.setNext(holding, head);
     this.#blocks.setHolders(block, holding);
-    if (head !== 0 && this.#isTooLong(holding)) this.#gather(block, holding);
+    let length = 1;
+    let names = 0;
+    for (let other = head; other !== 0; other = this.#holdings.next(other)) {
+      length++;
+      if (this.#holdings.source(other) === source) names++;
+    }
+    if (length > MAX_LIST) this.#gather(block, holding);
+    return names;
+  }
+
+  /** The source's oldest name for a block that it holds. */
+  oldestName(block: number, source: number): number {
+    let oldest = this.name(block, source);
+    for (let name = oldest; name !== 0; name = this.nextName(block, source, name)) oldest = name;
+    return oldest;
   }
 
   remove(block: number, source: number, holding: number): void {
@@ -115,10 +131,11 @@ export class Holders {
     return holding;
   }
 
-  #isTooLong(head: number): boolean {
-    let length = 0;
-    for (let holding = head; holding !== 0; holding = this.#holdings.next(holding)) length++;
-    return length > MAX_LIST;
+  /** In a crowd, where a source's names follow each other. */
+  #countNames(first: number): number {
+    let names = 0;
+    for (let name = first; name !== 0; name = this.#holdings.next(name)) names++;
+    return names;
   }
 
   #unlist(block: number, holding: number): void {

@@ -36,6 +36,12 @@ export class Names {
     return table === undefined ? 0 : table.find(low, high);
   }
 
+  /** See `HashTable.touch`. */
+  touch(blockSize: number, low: number, high: number): number {
+    const table = this.#table(blockSize);
+    return table === undefined ? 0 : table.touch(low, high);
+  }
+
   add(blockSize: number, low: number, high: number, holding: number): void {
     let table = this.#table(blockSize);
     if (table === undefined) {
