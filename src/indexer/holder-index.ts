@@ -301,7 +301,7 @@ export class HolderIndex {
 
   #blockOf(context: Context, low: number, high: number): number {
     const next = this.#lastHeld + 1;
-    if (!this.#expires && this.blocks.is(next, context.number, low, high)) return next;
+    if (!this.#expires && context.number !== 0 && this.blocks.is(next, context.number, low, high)) return next;
     const block = this.find(context, low, high);
     if (block !== 0) return block;
     this.contexts.number(context);

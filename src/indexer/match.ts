@@ -35,9 +35,10 @@ export interface MatchRequest {
   readonly tierWeights: TierWeights;
 }
 
-// Parts of a number by which matches are sorted: more blocks and sources than there can be.
-const MOST_BLOCKS = 2 ** 32;
-const MOST_SOURCES = 2 ** 14;
+// Parts of a word by which matches are sorted: bits for a source's order, and the most blocks by which two can differ.
+const ORDER_BITS = 14;
+const ORDER_MASK = (1 << ORDER_BITS) - 1;
+const MOST_MISSING = 2 ** (32 - ORDER_BITS) - 1;
 
 /** Answers queries; what it needs for one it uses again for the next. */
 export class Matcher {
@@ -86,23 +87,23 @@ export class Matcher {
     plain.run(chain, this.#asked(request));
     const { found, known } = plain;
     const byPod = sources.byPod();
-    const keys = new Float64Array(found.length);
     let longest = 0;
+    for (const number of found) if (known[number]! > longest) longest = known[number]!;
+    if (longest === 0) return [];
+    if (longest > MOST_MISSING) return null;
+    const keys = new Uint32Array(found.length);
     for (let at = 0; at < found.length; at++) {
       const source = sources.numbered(found[at]!);
       if (source.siblings.size > 1) return null;
-      const blocks = known[found[at]!]!;
-      if (blocks > longest) longest = blocks;
-      keys[at] = (MOST_BLOCKS - blocks) * MOST_SOURCES + source.order;
+      keys[at] = ((longest - known[found[at]!]!) << ORDER_BITS) | source.order;
     }
-    if (longest === 0) return [];
     keys.sort();
     chain.mention(longest);
     contexts.settle(chain.context);
     const matches: PodMatch[] = [];
     let ranks: readonly RankMatch[] = [];
     for (const key of keys) {
-      const source = byPod[key % MOST_SOURCES]!;
+      const source = byPod[key & ORDER_MASK]!;
       // Neighbours are alike: what they have in common is the same object.
       if (!plain.isLike(source.number, source.rank, ranks[0])) ranks = [rankMatch(source.rank, this.#claim(source, 0))];
       matches.push(podMatch(source.pod, known[source.number]!, ranks, chain));

@@ -31,7 +31,8 @@ export class PlainMatch {
   #detailed: number[] = [];
   /** Those that have all blocks so far, and plainly. */
   #bits = new Uint32Array(0);
-  #hasBits = false;
+  /** Words behind which no bit is set; 0 where none is. */
+  #bitWords = 0;
   /** Sources that hold the first block at least. */
   readonly found: number[] = [];
 
@@ -76,7 +77,7 @@ export class PlainMatch {
     this.#listed.length = 0;
     this.#detailed.length = 0;
     this.found.length = 0;
-    this.#hasBits = false;
+    this.#clearBits();
   }
 
   #widen(sources: number): void {
@@ -89,6 +90,7 @@ export class PlainMatch {
     this.#isInMemory = new Uint8Array(sources);
     this.#blockWeight = new Float64Array(sources);
     this.#bits = new Uint32Array((sources + 31) >>> 5);
+    this.#bitWords = 0;
   }
 
   /** Everybody who holds the first block. */
@@ -102,19 +104,23 @@ export class PlainMatch {
       }
       return;
     }
-    this.#bits.fill(0);
-    forEachBit(crowd.plain, (source) => {
+    forEachBit(crowd.plain, crowd.plain.length, (source) => {
       if (isAsked(source)) this.#setBit(source);
     });
-    forEachBit(crowd.odd, (source) => {
+    forEachBit(crowd.odd, crowd.odd.length, (source) => {
       if (isAsked(source)) this.#list(source, 0);
     });
   }
 
   #setBit(source: number): void {
-    if (!this.#hasBits) this.#bits.fill(0);
-    this.#hasBits = true;
-    this.#bits[source >>> 5]! |= 1 << (source & 31);
+    const word = source >>> 5;
+    this.#bits[word]! |= 1 << (source & 31);
+    if (word >= this.#bitWords) this.#bitWords = word + 1;
+  }
+
+  #clearBits(): void {
+    this.#bits.fill(0, 0, this.#bitWords);
+    this.#bitWords = 0;
   }
 
   /** The source has so many blocks, plainly, and is no bit any more. */
@@ -132,13 +138,13 @@ export class PlainMatch {
   #extend(block: number, i: number): boolean {
     const crowd = block === 0 ? undefined : this.#index.holders.crowd(block);
     if (crowd === undefined) {
-      if (this.#hasBits) this.#listBits(i);
+      if (this.#bitWords > 0) this.#listBits(i);
       return block !== 0 && this.#extendByList(block, i);
     }
     if (this.#listed.length > 0) this.#unlist(i);
-    if (this.#hasBits) this.#extendBits(crowd, i);
+    if (this.#bitWords > 0) this.#extendBits(crowd, i);
     if (this.#listed.length > 0) this.#extendByCrowd(block, crowd, i);
-    return this.#hasBits || this.#detailed.length > 0;
+    return this.#bitWords > 0 || this.#detailed.length > 0;
   }
 
   #extendByList(block: number, i: number): boolean {
@@ -162,12 +168,17 @@ export class PlainMatch {
   #extendBits(crowd: Crowd, i: number): void {
     const bits = this.#bits;
     const { plain, odd } = crowd;
-    let any = 0;
-    for (let word = 0; word < bits.length; word++) {
+    // Nearly always all go on: asked without a branch for each word.
+    const words = this.#bitWords;
+    const both = Math.min(words, plain.length);
+    let ended = 0;
+    for (let word = 0; word < both; word++) ended |= bits[word]! & ~plain[word]!;
+    if (ended === 0 && both === words) return;
+    this.#bitWords = 0;
+    for (let word = 0; word < words; word++) {
       const going = bits[word]!;
-      if (going === 0) continue;
       const stays = word < plain.length ? going & plain[word]! : 0;
-      any |= stays;
+      if (stays !== 0) this.#bitWords = word + 1;
       if (stays === going) continue;
       bits[word] = stays;
       const oddBits = word < odd.length ? odd[word]! : 0;
@@ -177,7 +188,6 @@ export class PlainMatch {
         else this.#meet(32 * word + bit, i);
       }
     }
-    this.#hasBits = any !== 0;
   }
 
   /** Those that are listed and no bits are counted in detail at the latest here: they do not hold the block plainly. */
@@ -196,8 +206,8 @@ export class PlainMatch {
 
   /** All that are bits are listed from now on; they have so many blocks. */
   #listBits(blocks: number): void {
-    forEachBit(this.#bits, (source) => this.#list(source, blocks));
-    this.#hasBits = false;
+    forEachBit(this.#bits, this.#bitWords, (source) => this.#list(source, blocks));
+    this.#clearBits();
   }
 
   /** All that are listed and not counted in detail are bits from now on; who does not have so many blocks is nothing any more. */
@@ -248,7 +258,7 @@ export class PlainMatch {
 
   /** `blocks`: how many the longest have. */
   #end(blocks: number): void {
-    if (this.#hasBits) this.#listBits(blocks);
+    if (this.#bitWords > 0) this.#listBits(blocks);
     for (const source of this.found) {
       if (this.#isDetailed[source] === 1) continue;
       const plain = this.known[source]!;
@@ -259,8 +269,8 @@ export class PlainMatch {
   }
 }
 
-function forEachBit(bits: Uint32Array, visit: (number: number) => void): void {
-  for (let word = 0; word < bits.length; word++) {
+function forEachBit(bits: Uint32Array, words: number, visit: (number: number) => void): void {
+  for (let word = 0; word < words; word++) {
     for (let left = bits[word]!; left !== 0; left &= left - 1) {
       visit(32 * word + 31 - Math.clz32(left & -left));
     }
