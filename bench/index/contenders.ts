@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -25,6 +25,8 @@ export interface Contender {
   readonly unit: AnswerUnit;
   /** Of a Go program; all others have one thread for their work. */
   readonly processors: number;
+  /** What has to be free before it is started: a machine without memory stands still for everybody. */
+  readonly neededBytes: number;
 }
 
 /** What one run of one brought. */
@@ -39,7 +41,10 @@ const HEAP_BYTES_PER_BLOCK = 1_600;
 
 /** AIBrix counts blocks in bytes, four to a token. */
 const ENVIRONMENT = { AIBRIX_PREFIX_CACHE_BLOCK_SIZE: String(4 * BLOCK_SIZE) };
-const RUN_LIMIT_MS = 1_200_000;
+const RUN_LIMIT_MS = 600_000;
+
+/** The program of llm-d had taken 22 GB of 10 M blocks when the machine's 23 were used up; what it needs was not seen. */
+const LLMD_BYTES_PER_BLOCK = 3_000;
 const OUTPUT_BYTES = 1 << 28;
 
 /** Ours, the Maps, and the peers that there are, those that are given the same together. */
@@ -56,11 +61,14 @@ export function contendersOf(programs: ReadonlyMap<PeerName, string>, blocks: nu
     file,
     unit: "blocks",
     processors: 1,
+    neededBytes: 0,
   });
   const peer = (name: PeerName, label: string, given: Given, processors: number): Contender[] => {
     const command = programs.get(name);
+    if (command === undefined) return [];
     const unit = name === "aibrix" ? "per cent" : "blocks";
-    return command === undefined ? [] : [{ name: label, given, command, args: [], file: "array", unit, processors }];
+    const neededBytes = name === "llm-d" ? LLMD_BYTES_PER_BLOCK * blocks : 0;
+    return [{ name: label, given, command, args: [], file: "array", unit, processors, neededBytes }];
   };
   const arrays = [
     ...peer("aibrix", "aibrix, one processor", "arrays", 1),
@@ -87,8 +95,12 @@ export class Arena implements Disposable {
     for (const encoding of encodings) writeWorkload(this.#path(encoding), fileWorkload(workload, encoding));
   }
 
-  /** Throws an `Error` where the program ends in another way than with its reading. */
-  async run({ command, args, file, unit, processors }: Contender): Promise<Reading> {
+  /** Throws an `Error` where memory is short, or where the program ends in another way than with its reading. */
+  async run({ command, args, file, unit, processors, neededBytes }: Contender): Promise<Reading> {
+    const freeBytes = freemem();
+    if (freeBytes < neededBytes) {
+      throw new Error(`it may need ${neededBytes / 1e9} GB of memory, and ${(freeBytes / 1e9).toFixed(1)} are free`);
+    }
     const options = {
       env: { ...process.env, ...ENVIRONMENT, GOMAXPROCS: String(processors) },
       timeout: RUN_LIMIT_MS,

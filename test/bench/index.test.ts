@@ -207,6 +207,12 @@ test("the index bench: contenders run in processes of their own, and tell all th
   }
 });
 
+test("the index bench: a contender is not started without the memory that it needs", async () => {
+  const llmd = contendersOf(new Map([["llm-d", "/nowhere/llm-d"]]), 1e12).find(({ name }) => name.startsWith("llm-d"))!;
+  using arena = new Arena(workload, new Set());
+  await assert.rejects(arena.run(llmd), /may need 3000000 GB of memory/);
+});
+
 test("the index bench: an answer with a pod too many, too few, or another depth is wrong", () => {
   const question = { tokens: new Uint32Array(64), blocksByPod: new Map([[0, 2]]) };
   assert.equal(isRight(question, ["a", "b"], new Map([["a", 2]])), true);
