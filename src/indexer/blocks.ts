@@ -15,8 +15,12 @@ const WORDS = 7;
 const MENTIONED_AT = 7;
 const WORDS_WITH_TIME = 9;
 
-/** So many mentions share an epoch: 32 bits then count mentions for years. */
+/** So many mentions share an epoch: 31 bits then count mentions for years. */
 const MENTIONS_PER_EPOCH = 4096;
+
+/** In the word of the epoch: see `isLikeBefore`. */
+const LIKE_BEFORE = 0x8000_0000 | 0;
+const EPOCH_MASK = ~LIKE_BEFORE;
 
 /**
  * The blocks of all contexts. A block is a number; it is in its context's table, and in its context's list by last
@@ -82,9 +86,27 @@ export class Blocks {
     this.records.data[this.records.at(block) + HOLDERS] = holders;
   }
 
+  /** What `Holders` has noted of the block: that whoever holds the block of the record before holds it, too, and nobody else. */
+  isLikeBefore(block: number): boolean {
+    return this.records.data[this.records.at(block) + EPOCH]! < 0;
+  }
+
+  setLikeBefore(block: number): void {
+    this.records.data[this.records.at(block) + EPOCH]! |= LIKE_BEFORE;
+  }
+
+  /** To be called when anything about a block's holders changes: neither it nor the one behind it is like the one before. */
+  setUnlike(block: number): void {
+    const words = this.records.data;
+    const at = this.records.at(block) + EPOCH;
+    words[at]! &= EPOCH_MASK;
+    const next = at + this.records.words;
+    if (next < words.length) words[next]! &= EPOCH_MASK;
+  }
+
   /** When it was last mentioned, counted in thousands of mentions of any block. */
   epoch(block: number): number {
-    return this.records.data[this.records.at(block) + EPOCH]!;
+    return this.records.data[this.records.at(block) + EPOCH]! & EPOCH_MASK;
   }
 
   /** Milliseconds. Only where blocks expire. */
@@ -104,6 +126,7 @@ export class Blocks {
     words[at + 1] = high;
     words[at + CONTEXT] = context.number;
     words[at + HOLDERS] = 0;
+    words[at + EPOCH] = 0;
     context.table.add(low, high, block);
     this.#link(context, block, words, at);
     this.#stamp(words, at, nowMs);
@@ -134,7 +157,7 @@ export class Blocks {
       this.#mentions = 0;
       this.#epoch++;
     }
-    words[at + EPOCH] = this.#epoch;
+    words[at + EPOCH] = (words[at + EPOCH]! & LIKE_BEFORE) | this.#epoch;
     if (!this.#expires) return;
     words[at + MENTIONED_AT] = nowMs;
     words[at + MENTIONED_AT + 1] = nowMs / 2 ** 32;

@@ -86,6 +86,17 @@ export class Crowd {
     if (isHolder) (isPlain ? this.plain : this.odd)[word]! |= bit;
   }
 
+  /** Whether the same sources are in both, and hold this one's block plainly. */
+  isLike(other: Crowd): boolean {
+    const { plain, odd } = this;
+    if (this.#size !== other.#size) return false;
+    let difference = 0;
+    for (let word = 0; word < plain.length; word++) {
+      difference |= odd[word]! | (plain[word]! ^ ((other.plain[word] ?? 0) | (other.odd[word] ?? 0)));
+    }
+    return difference === 0;
+  }
+
   /** Where the source stands, or would stand. */
   #find(source: number): number {
     let low = 0;

@@ -63,8 +63,20 @@ export class Holders {
     return this.crowd(block) === undefined ? this.#sameFrom(next, source) : next;
   }
 
+  /**
+   * Whether the same sources hold this block as the one whose record is before it, and all of them plainly (see `Crowd`).
+   * That is noted until anything changes: prompts are held from their start on, so that nearly all blocks of one are alike.
+   */
+  isLikeBefore(block: number): boolean {
+    if (this.#blocks.isLikeBefore(block)) return true;
+    if (!this.#isLike(block - 1, block)) return false;
+    this.#blocks.setLikeBefore(block);
+    return true;
+  }
+
   /** Returns how many names the source had for the block before. */
   add(block: number, source: number, holding: number): number {
+    this.#blocks.setUnlike(block);
     const crowd = this.crowd(block);
     if (crowd !== undefined) {
       const names = this.#countNames(crowd.head(source));
@@ -93,6 +105,7 @@ export class Holders {
   }
 
   remove(block: number, source: number, holding: number): void {
+    this.#blocks.setUnlike(block);
     const crowd = this.crowd(block);
     if (crowd === undefined) {
       this.#unlist(block, holding);
@@ -105,6 +118,7 @@ export class Holders {
 
   /** To be called when the places of a holding have changed. */
   changed(block: number, source: number): void {
+    this.#blocks.setUnlike(block);
     const crowd = this.crowd(block);
     if (crowd !== undefined) this.#mark(crowd, source);
   }
@@ -121,8 +135,26 @@ export class Holders {
 
   /** Nobody holds the block any more; what its holdings say of each other is of no meaning then. */
   clear(block: number): void {
+    this.#blocks.setUnlike(block);
     if (this.crowd(block) !== undefined) this.#dropCrowd(this.#blocks.holders(block) & ~CROWD);
     this.#blocks.setHolders(block, 0);
+  }
+
+  #isLike(left: number, right: number): boolean {
+    const before = this.crowd(left);
+    const crowd = this.crowd(right);
+    if (before !== undefined || crowd !== undefined) return before !== undefined && crowd?.isLike(before) === true;
+    let other = this.list(left);
+    for (let holding = this.list(right); holding !== 0; holding = this.#holdings.next(holding)) {
+      if (other === 0 || this.#holdings.source(other) !== this.#holdings.source(holding)) return false;
+      if (!this.#isPlain(holding)) return false;
+      other = this.#holdings.next(other);
+    }
+    return other === 0;
+  }
+
+  #isPlain(holding: number): boolean {
+    return this.#sets.isPlain(holding, this.#holdings.places(holding));
   }
 
   #sameFrom(first: number, source: number): number {
@@ -182,8 +214,7 @@ export class Holders {
 
   #mark(crowd: Crowd, source: number): void {
     const head = crowd.head(source);
-    const isPlain =
-      head !== 0 && this.#holdings.next(head) === 0 && this.#sets.of(head, this.#holdings.places(head)).isPlain;
+    const isPlain = head !== 0 && this.#holdings.next(head) === 0 && this.#isPlain(head);
     this.#change(crowd, () => crowd.mark(source, head !== 0, isPlain));
   }
 

@@ -65,7 +65,13 @@ export class PlainMatch {
     if (first === 0) return;
     this.#open(first, isAsked);
     let blocks = 0;
-    while (blocks < chain.length && this.#extend(chain.block(blocks), blocks)) blocks++;
+    let before = 0;
+    while (blocks < chain.length) {
+      const block = chain.block(blocks);
+      if (!(block === before + 1 && this.#extendByLike(block, blocks)) && !this.#extend(block, blocks)) break;
+      before = block;
+      blocks++;
+    }
     this.#end(blocks);
   }
 
@@ -132,6 +138,13 @@ export class PlainMatch {
   #list(source: number, blocks: number): void {
     this.#meet(source, blocks);
     this.#listed.push(source);
+  }
+
+  /** Whether nothing changes with block `i`, which has the record behind that of the block before. */
+  #extendByLike(block: number, i: number): boolean {
+    if (i === 0 || this.#detailed.length > 0 || !this.#index.holders.isLikeBefore(block)) return false;
+    if (this.#listed.length > 0) this.#unlist(i);
+    return true;
   }
 
   /** Whether anybody has block `i`, of those who have all before. */

@@ -6,6 +6,7 @@ import { Context } from "../../src/indexer/context.ts";
 import { HashTable } from "../../src/indexer/hash-table.ts";
 import { Holders } from "../../src/indexer/holders.ts";
 import { Holdings, MAX_SOURCE, proofOf } from "../../src/indexer/holdings.ts";
+import type { PodMatch } from "../../src/indexer/indexer.ts";
 import { OWN_PLACES, PlaceSets, withoutPlace, withPlace } from "../../src/indexer/place-sets.ts";
 import type { Place } from "../../src/indexer/places.ts";
 import { Segments } from "../../src/indexer/segments.ts";
@@ -143,7 +144,85 @@ describe("Holders", () => {
       { numRuns: 60 },
     );
   });
+
+  it("are called like those of the block before only if they are, whatever has come and gone", () => {
+    const step = fc.record({
+      at: fc.nat({ max: 2 }),
+      source: fc.integer({ min: 1, max: 30 }),
+      isAdded: fc.boolean(),
+      place: fc.constantFrom(GPU, GPU, GPU, CPU),
+    });
+    // All blocks get most of their holders together, as those of a prompt do.
+    const together = fc.record({ source: fc.integer({ min: 1, max: 30 }), onAll: fc.constant(true) });
+    fc.assert(
+      fc.property(fc.array(fc.oneof(step, together), { maxLength: 150, size: "max" }), (steps) => {
+        const world = new HeldBlocks(3);
+        for (const each of steps) {
+          if ("onAll" in each) for (const at of [0, 1, 2]) world.add(at, each.source, GPU);
+          else if (each.isAdded) world.add(each.at, each.source, each.place);
+          else world.remove(each.at, each.source);
+          for (const at of [1, 2]) {
+            if (!world.isLikeBefore(at)) continue;
+            assert.deepEqual(world.sources(at), world.sources(at - 1));
+            assert.ok(world.isPlain(at));
+          }
+        }
+      }),
+      { numRuns: 100 },
+    );
+    const world = new HeldBlocks(2);
+    for (const source of [1, 2, 3]) for (const at of [0, 1]) world.add(at, source, GPU);
+    assert.ok(world.isLikeBefore(1));
+  });
 });
+
+/** Blocks whose records follow each other, each with some holders under one name. */
+class HeldBlocks {
+  readonly #sets = new PlaceSets(DEFAULT_TIER_WEIGHTS);
+  readonly #blocks = new Blocks(false);
+  readonly #holdings = new Holdings();
+  readonly #holders = new Holders(this.#blocks, this.#holdings, this.#sets);
+  readonly #numbers: number[];
+  readonly #names: Map<number, number>[];
+
+  constructor(count: number) {
+    const context = new Context("m", -1, 4, () => new HashTable(this.#blocks.records, new Segments(), 1));
+    context.number = 1;
+    this.#numbers = Array.from({ length: count }, (_, i) => this.#blocks.create(context, i, 2, 0));
+    this.#names = this.#numbers.map(() => new Map());
+  }
+
+  add(at: number, source: number, place: Place): void {
+    if (this.#names[at]!.has(source)) return;
+    const holding = this.#holdings.create(source, at, source, 0, this.#numbers[at]!);
+    this.#holdings.setPlaces(holding, this.#sets.keep(holding, [place]));
+    this.#holders.add(this.#numbers[at]!, source, holding);
+    this.#names[at]!.set(source, holding);
+  }
+
+  remove(at: number, source: number): void {
+    const holding = this.#names[at]!.get(source);
+    if (holding === undefined) return;
+    this.#holders.remove(this.#numbers[at]!, source, holding);
+    this.#sets.forget(holding, this.#holdings.places(holding));
+    this.#holdings.free(holding);
+    this.#names[at]!.delete(source);
+  }
+
+  isLikeBefore(at: number): boolean {
+    return this.#holders.isLikeBefore(this.#numbers[at]!);
+  }
+
+  sources(at: number): number[] {
+    return [...this.#names[at]!.keys()].sort((left, right) => left - right);
+  }
+
+  isPlain(at: number): boolean {
+    return [...this.#names[at]!.values()].every(
+      (holding) => this.#sets.of(holding, this.#holdings.places(holding)).isPlain,
+    );
+  }
+}
 
 function check(
   holders: Holders,
@@ -179,17 +258,19 @@ describe("a prefix that many hold", () => {
       fc.property(fc.array(pod, { minLength: 20, maxLength: 90, size: "max" }), (pods) => {
         const crowded = new SyncPrefixHashTable({ seed: 3n });
         const prompt = tokens(1, 2, 3, 4, 5, 6);
-        const expected = pods.map((each, i) => {
+        const expected: PodMatch[] = [];
+        for (const [i, each] of pods.entries()) {
           // The same pod alone in an index of its own has no crowd around it.
           const alone = new SyncPrefixHashTable({ seed: 3n });
           for (const index of [crowded, alone]) tell(index, `pod-${String(i).padStart(3, "0")}`, each);
-          return alone.matchPrefix(MODEL, -1, prompt);
-        });
-        const byPod = new Map(crowded.matchPrefix(MODEL, -1, prompt).map((match) => [match.pod, match]));
-        assert.deepEqual(
-          [...byPod.values()].sort((left, right) => (left.pod < right.pod ? -1 : 1)),
-          expected.flat(),
-        );
+          expected.push(...alone.matchPrefix(MODEL, -1, prompt));
+          // Each question leaves notes for the next one.
+          const found = [...crowded.matchPrefix(MODEL, -1, prompt)];
+          assert.deepEqual(
+            found.sort((left, right) => (left.pod < right.pod ? -1 : 1)),
+            expected,
+          );
+        }
       }),
       { numRuns: 60 },
     );
