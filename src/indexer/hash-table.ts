@@ -93,7 +93,10 @@ export class HashTable {
   /** Asks the memory for what `find` of this hash will look at. The result means nothing: it keeps the reads from being left out. */
   touch(low: number, high: number): number {
     const mixed = this.#mix(low, high);
-    return this.#segments.data[this.#segmentOf(mixed) + this.#slots + (mixed & this.#mask)]!;
+    const segment = this.#segmentOf(mixed);
+    const group = mixed & this.#mask;
+    const slots = this.#segments.data;
+    return slots[segment + this.#slots + group]! ^ slots[segment + GROUP_SLOTS * group]!;
   }
 
   /** Record `i`, whose hash this is; no other of this hash may be there. */
