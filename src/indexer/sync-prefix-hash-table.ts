@@ -1,10 +1,11 @@
 import { KVEventSyncError } from "../errors.ts";
 import type { BlockRemoved, BlockStored } from "../events/event.ts";
-import { PackedBatch, type PackedEvent, PackedType, packEvent } from "../events/packed-batch.ts";
+import { PackedBatch, PackedType, packEvent } from "../events/packed-batch.ts";
 import type { AttentionGroup } from "./attention-groups.ts";
 import { SeededBlockHasher } from "./block-hash.ts";
 import { type BlockHasher, hashOf } from "./block-hasher.ts";
 import { canonicalLora } from "./block-identity.ts";
+import { BlockRemoval } from "./block-removal.ts";
 import { BlockStore } from "./block-store.ts";
 import { exportBlocks, importBlocks } from "./export.ts";
 import { HolderIndex } from "./holder-index.ts";
@@ -20,9 +21,8 @@ import type {
   SourceStats,
 } from "./indexer.ts";
 import { Matcher } from "./match.ts";
-import { type Place, placeName, placeOf } from "./places.ts";
+import { placeName } from "./places.ts";
 import { hashPrompt, type Prompt } from "./prompt-chain.ts";
-import type { Source } from "./sources.ts";
 import { type HashName, resolveTableOptions, type SyncPrefixHashTableOptions } from "./table-options.ts";
 import type { TierWeights } from "./tiers.ts";
 import { Xxh3BlockHasher } from "./xxh3-block-hasher.ts";
@@ -49,6 +49,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
   readonly #matcher: Matcher;
   #hasher: BlockHasher;
   #store: BlockStore;
+  readonly #removal: BlockRemoval;
   /** For events that come one by one. */
   readonly #batch = new PackedBatch();
 
@@ -62,12 +63,13 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     this.#hash = resolved.hash;
     this.#hasher = hasherOf(resolved.hash, resolved.seed);
     this.#store = new BlockStore(this.#index, this.#hasher);
+    this.#removal = new BlockRemoval(this.#index);
   }
 
   processEvent(source: BlockSource, batch: PackedBatch, index: number): void {
     const event = batch.events[index]!;
     if (event.type === PackedType.stored) this.#store.store(source, batch, event);
-    else if (event.type === PackedType.removed) this.#remove(source, batch, event);
+    else if (event.type === PackedType.removed) this.#removal.remove(source, batch, index);
     else this.processAllBlocksCleared(source);
   }
 
@@ -262,34 +264,6 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     this.#batch.clear();
     packEvent(this.#batch, event);
     this.processEvent(source, this.#batch, 0);
-  }
-
-  #remove(of: BlockSource, { hashes }: PackedBatch, event: PackedEvent): void {
-    const source = this.#index.sources.find(of);
-    if (source !== undefined) {
-      const place = placeOf(event);
-      for (let i = 0, at = 2 * event.hashStart; i < event.hashCount; i++, at += 2) {
-        this.#removePlace(source, hashes[at]! | 0, hashes[at + 1]! | 0, place);
-      }
-      this.#index.sources.settle(source);
-    }
-    this.#index.sweepNext();
-  }
-
-  #removePlace(source: Source, low: number, high: number, place: Place): void {
-    const index = this.#index;
-    const { blockSizes } = source.names;
-    // From the end: a size under which nothing is left leaves the list.
-    for (let at = blockSizes.length - 1; at >= 0; at--) {
-      const holding = source.names.find(blockSizes[at]!, low, high);
-      if (holding === 0 || index.removePlace(holding, place)) continue;
-      const block = index.holdings.block(holding);
-      const { speculative } = index.contextOf(block);
-      if (speculative.size > 0) speculative.drop(hashOf(index.blocks.low(block), index.blocks.high(block)), source.pod);
-      index.release(source, holding);
-    }
-    if (source.orphans.size === 0) return;
-    for (const orphan of source.orphans.all(low, high)) source.orphans.removePlace(orphan, place);
   }
 }
 
