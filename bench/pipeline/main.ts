@@ -95,7 +95,7 @@ if (!values.json) {
     formatTable([head, ask("paced", summary.pods_1000), ask("as fast as they are read", summary.pods_1000_full)]),
   );
   console.log(
-    `${blast.messages} messages with ${blast.blocks} blocks, stored or removed, of ${values.pods} pods; ${blast.heldPairs} held at the end`,
+    `${blast.messages} messages with ${blast.blocks} blocks, stored or removed, of ${values.pods} pods, after ${blast.firstMessages} others; ${blast.heldPairs} held at the end`,
   );
 }
 console.log(JSON.stringify(summary));

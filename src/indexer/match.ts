@@ -77,12 +77,13 @@ export class Matcher {
   }
 
   /**
-   * Where there are no groups, no beliefs, and one rank of each pod, as nearly always: without a claim for each source, and
+   * Where there are no groups, no beliefs, and one rank of every pod, as nearly always: without a claim for each source, and
    * sorted by numbers. `null` where it is not so.
    */
   #simpleMatches(chain: PromptChain, request: MatchRequest): PodMatch[] | null {
     const { sources, contexts } = this.#index;
-    if (sources.haveGroups || chain.context.speculative.size > 0 || chain.length === 0) return null;
+    if (sources.haveGroups || sources.haveRanks || chain.context.speculative.size > 0 || chain.length === 0)
+      return null;
     const plain = this.#plain;
     plain.run(chain, this.#asked(request));
     const { found, known } = plain;
@@ -94,7 +95,6 @@ export class Matcher {
     const keys = new Uint32Array(found.length);
     for (let at = 0; at < found.length; at++) {
       const source = sources.numbered(found[at]!);
-      if (source.siblings.size > 1) return null;
       keys[at] = ((longest - known[found[at]!]!) << ORDER_BITS) | source.order;
     }
     keys.sort();

@@ -22,8 +22,6 @@ export class Source {
   isHidden = false;
   /** Whether `Sources` knows it. */
   isKept = false;
-  /** All ranks of its pod that have anything, this one among them; as long as it is kept. */
-  siblings: ReadonlyMap<number, Source> = new Map();
   /** Its place in `Sources.byPod`. */
   order = 0;
   /** Where its last event belonged: the next one's belongs there, too, as a rule. */
@@ -54,6 +52,8 @@ export class Sources {
   readonly #numbers = new NumberedList<Source>(MAX_SOURCE);
   readonly #hybrid = new Set<Source>();
   readonly #withoutFirstBlock = new Set<Source>();
+  /** Pods of which more than one rank is kept. */
+  #podsWithRanks = 0;
   #byPod: Source[] | null = null;
   #size = 0;
 
@@ -112,6 +112,11 @@ export class Sources {
     return this.#hybrid.size > 0;
   }
 
+  /** Whether any pod has more than one rank. */
+  get haveRanks(): boolean {
+    return this.#podsWithRanks > 0;
+  }
+
   /** Ranks of hybrid models none of whose groups has to hold a prompt from its start. */
   *withoutFirstBlock(model: string): IterableIterator<Source> {
     for (const source of this.#withoutFirstBlock) if (source.model === model) yield source;
@@ -138,8 +143,8 @@ export class Sources {
     const pods = getOrCreate(this.#models, source.model, () => new Map<string, Map<number, Source>>());
     const ranks = getOrCreate(pods, source.pod, () => new Map<number, Source>());
     ranks.set(source.rank, source);
+    if (ranks.size === 2) this.#podsWithRanks++;
     source.isKept = true;
-    source.siblings = ranks;
     this.#byPod = null;
     this.#size++;
   }
@@ -155,6 +160,7 @@ export class Sources {
     const ranks = pods?.get(source.pod);
     if (pods === undefined || ranks === undefined) return;
     ranks.delete(source.rank);
+    if (ranks.size === 1) this.#podsWithRanks--;
     this.#size--;
     this.#hybrid.delete(source);
     this.#withoutFirstBlock.delete(source);
