@@ -12,6 +12,7 @@ import { MessageParser } from "./message-parser.ts";
 import { disconnectError, located } from "./net-errors.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
+import type { Reader } from "./read-turns.ts";
 import { COMMAND, EMPTY, encodeFrame } from "./wire.ts";
 
 /** Signs of life that wait for a peer which asks for them and does not read: enough for any honest one. */
@@ -41,7 +42,7 @@ export interface ConnectionHost {
  * One established TCP or ipc connection, from the greeting to its end: `net.Socket` tied to the pure parts. It reports
  * `handshaking` and `ready` itself; what its end means is the business of who made it (`onClosed`, called once).
  */
-export class Connection {
+export class Connection implements Reader {
   readonly endpoint: string;
   /** Settles when the operating system has closed the socket. */
   readonly finished: Promise<void>;
@@ -60,6 +61,8 @@ export class Connection {
   #heartbeat: Heartbeat | null = null;
   #cancelDeadline: (() => void) | null = null;
   #hasSent = false;
+  /** By its socket, whose inbox is full. */
+  #isPaused = false;
   /** Somebody else decides about the peer. */
   #isJudging = false;
 
@@ -110,10 +113,10 @@ export class Connection {
     const { clock, handshakeTimeoutMs } = this.#host.options;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    socket.on("data", this.#onData);
     socket.on("end", this.#onEnd);
     socket.on("error", this.#onError);
     socket.on("close", this.#onEnd);
+    this.#host.options.readTurns.add(this);
     this.#cancelDeadline = startDeadline(clock, handshakeTimeoutMs, () => {
       const text = this.#isJudging
         ? `authenticate gave no answer before the handshake's ${handshakeTimeoutMs} ms were over; answer sooner`
@@ -151,15 +154,28 @@ export class Connection {
 
   /** Reads no more until `resume`; the peer feels it through TCP. */
   pause(): void {
-    if (this.#status !== "ready") return;
+    if (this.#status !== "ready" || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#host.options.readTurns.delete(this);
     this.#socket.pause();
     this.#heartbeat?.pause();
   }
 
   resume(): void {
-    if (this.#status !== "ready") return;
+    if (this.#status !== "ready" || !this.#isPaused) return;
+    this.#isPaused = false;
+    this.#host.options.readTurns.add(this);
     this.#socket.resume();
     this.#heartbeat?.resume();
+  }
+
+  /** Reads no more until `release`, which comes soon: no peer takes that for silence. */
+  hold(): void {
+    this.#socket.pause();
+  }
+
+  release(): void {
+    this.#socket.resume();
   }
 
   /** Ends the connection because of the peer, or of us; the endpoint is put before the message. */
@@ -176,7 +192,7 @@ export class Connection {
       this.#socket.end();
       // Unread bytes would make the system reset the connection, and the peer lose what it has not read yet.
       this.#socket
-        .off("data", this.#onData)
+        .off("data", this.received)
         .on("data", () => {})
         .resume();
       const timer = clock.setTimeout(() => this.#socket.destroy(), lingerMs);
@@ -186,7 +202,10 @@ export class Connection {
     return this.finished;
   }
 
-  readonly #onData = (chunk: Uint8Array): void => {
+  /** Takes what the socket has read; who made the connection sees to that. */
+  readonly received = (chunk: Uint8Array): void => {
+    if (this.#status === "closed") return;
+    this.#host.options.readTurns.read(this, chunk.length);
     try {
       if (this.#parser === null) this.#shake(this.#handshake.push(chunk));
       else this.#read(this.#parser, chunk);
@@ -304,6 +323,7 @@ export class Connection {
   #end(cause: TransportError | undefined, lingering = false): void {
     if (this.#status === "closed") return;
     this.#status = "closed";
+    this.#host.options.readTurns.delete(this);
     this.#cancelDeadline?.();
     this.#heartbeat?.stop();
     if (!lingering) this.#socket.destroy();

@@ -2,6 +2,7 @@ import type { LookupFunction } from "node:net";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { ConfigurationError } from "../../src/errors.ts";
 import type { SocketOptions } from "../../src/transport.ts";
+import { ReadTurns } from "./read-turns.ts";
 import type { ZmtpSecurity } from "./security.ts";
 
 /** Options of the ZMTP transport; they hold for all of its sockets. Sizes in bytes, times in milliseconds. */
@@ -112,7 +113,10 @@ export interface ZmtpOptions {
 
 /** `ZmtpOptions` with every default in place. What `security` holds is secret, and known to mechanisms alone. */
 export type ResolvedOptions = Readonly<Required<Omit<ZmtpOptions, "lookup" | "security">>> &
-  Pick<ZmtpOptions, "lookup">;
+  Pick<ZmtpOptions, "lookup"> & {
+    /** Of all connections that these options are for. */
+    readonly readTurns: ReadTurns;
+  };
 
 type NumericOption = Exclude<keyof ZmtpOptions, "lookup" | "security" | "clock" | "random">;
 
@@ -161,6 +165,7 @@ export function resolveOptions(options: ZmtpOptions = {}): ResolvedOptions {
     ...numbers,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
+    readTurns: new ReadTurns(),
     ...(options.lookup && { lookup: options.lookup }),
   };
 }

@@ -10,6 +10,8 @@ export abstract class ReceivingSocket extends ZmtpSocket implements Receiver {
   readonly #inbox: Inbox;
   /** The one that delivered longest ago comes first, and is the first to be read again: none can starve another. */
   readonly #connections = new Set<Connection>();
+  /** The last of them. */
+  #delivered: Connection | null = null;
 
   protected constructor(
     socketType: SocketType,
@@ -43,6 +45,7 @@ export abstract class ReceivingSocket extends ZmtpSocket implements Receiver {
 
   override deliver(connection: Connection, messages: Message[], bytes: number): void {
     this.#inbox.push(connection.id, messages, bytes);
+    this.#delivered = connection;
     if (this.#connections.size > 1) {
       this.#connections.delete(connection);
       this.#connections.add(connection);
@@ -55,7 +58,15 @@ export abstract class ReceivingSocket extends ZmtpSocket implements Receiver {
     this.#inbox.close();
   }
 
+  /** The one that delivered last waits for one turn of reads: the system would name it first, and again. */
   #resume(): void {
-    for (const connection of this.#connections) connection.resume();
+    const last = this.#connections.size > 1 ? this.#delivered : null;
+    for (const connection of this.#connections) if (connection !== last) connection.resume();
+    if (last === null) return;
+    setImmediate(() => {
+      setImmediate(() => {
+        if (!this.#inbox.full) last.resume();
+      });
+    });
   }
 }
