@@ -91,6 +91,18 @@ export class Blocks {
     return this.records.data[this.records.at(block) + EPOCH]! < 0;
   }
 
+  /** How many of the blocks from number `from`, which is not 0, to before `to` are that, and have the record behind that of the one before. */
+  countLikeBefore(blocks: Int32Array, from: number, to: number): number {
+    const words = this.records.data;
+    let before = blocks[from - 1]!;
+    for (let i = from; i < to; i++) {
+      const block = blocks[i]!;
+      if (block !== before + 1 || words[this.records.at(block) + EPOCH]! >= 0) return i - from;
+      before = block;
+    }
+    return to - from;
+  }
+
   setLikeBefore(block: number): void {
     this.records.data[this.records.at(block) + EPOCH]! |= LIKE_BEFORE;
   }
@@ -128,7 +140,7 @@ export class Blocks {
     words[at + HOLDERS] = 0;
     words[at + EPOCH] = 0;
     context.table.add(low, high, block);
-    this.#link(context, block, words, at);
+    this.#link(context, block, 0);
     this.#stamp(words, at, nowMs);
     return block;
   }
@@ -142,14 +154,27 @@ export class Blocks {
     this.records.give(block);
   }
 
-  /** Makes the block its context's newest. */
-  mention(context: Context, block: number, nowMs: number): void {
+  /**
+   * Makes the blocks from number `from` to before `to` the newest of their context, the first of them the newest of all. Ends
+   * at one that is of another context, and returns its number. 0 and the same one twice in a row are passed over. Where they
+   * follow each other already, as those of a prompt that is asked for again, only the times change.
+   */
+  mention(context: Context, blocks: ArrayLike<number>, from: number, to: number, nowMs: number): number {
     const words = this.records.data;
-    const at = this.records.at(block);
-    this.#stamp(words, at, nowMs);
-    if (context.newest === block) return;
-    this.#unlink(context, words, at);
-    this.#link(context, block, words, at);
+    let newer = 0;
+    for (let i = from; i < to; i++) {
+      const block = blocks[i]!;
+      if (block === 0 || block === newer) continue;
+      const at = this.records.at(block);
+      if (words[at + CONTEXT] !== context.number) return i;
+      this.#stamp(words, at, nowMs);
+      if (block !== (newer === 0 ? context.newest : words[this.records.at(newer) + OLDER])) {
+        this.#unlink(context, words, at);
+        this.#link(context, block, newer);
+      }
+      newer = block;
+    }
+    return to;
   }
 
   #stamp(words: Int32Array, at: number, nowMs: number): void {
@@ -163,13 +188,17 @@ export class Blocks {
     words[at + MENTIONED_AT + 1] = nowMs / 2 ** 32;
   }
 
-  #link(context: Context, block: number, words: Int32Array, at: number): void {
-    const older = context.newest;
-    words[at + NEWER] = 0;
+  /** As the next older one than `newer`, or as the newest where that is 0. */
+  #link(context: Context, block: number, newer: number): void {
+    const words = this.records.data;
+    const at = this.records.at(block);
+    const older = newer === 0 ? context.newest : words[this.records.at(newer) + OLDER]!;
+    words[at + NEWER] = newer;
     words[at + OLDER] = older;
+    if (newer === 0) context.newest = block;
+    else words[this.records.at(newer) + OLDER] = block;
     if (older === 0) context.oldest = block;
-    else this.records.data[this.records.at(older) + NEWER] = block;
-    context.newest = block;
+    else words[this.records.at(older) + NEWER] = block;
   }
 
   #unlink(context: Context, words: Int32Array, at: number): void {

@@ -263,13 +263,11 @@ export class HolderIndex {
   /** These blocks of one prompt, in its order, are in use. The deeper one counts as the older: without it, nothing else is lost. */
   mention(blocks: ArrayLike<number>, count: number = blocks.length): void {
     const nowMs = this.#expires ? Math.floor(this.now()) : 0;
-    let context: Context | undefined;
-    for (let i = count - 1; i >= 0; i--) {
-      const block = blocks[i]!;
-      const number = block === 0 ? 0 : this.blocks.context(block);
-      if (number === 0) continue;
-      if (context?.number !== number) context = this.contexts.numbered(number);
-      this.blocks.mention(context, block, nowMs);
+    let i = 0;
+    while (i < count) {
+      const number = blocks[i] === 0 ? 0 : this.blocks.context(blocks[i]!);
+      // One that is in use no more has no context.
+      i = number === 0 ? i + 1 : this.blocks.mention(this.contexts.numbered(number), blocks, i, count, nowMs);
     }
   }
 

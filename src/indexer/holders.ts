@@ -64,12 +64,13 @@ export class Holders {
   }
 
   /**
-   * Whether the same sources hold this block as the one whose record is before it, and all of them plainly (see `Crowd`).
-   * That is noted until anything changes: prompts are held from their start on, so that nearly all blocks of one are alike.
+   * Whether block `i`, which is not the first, has the record behind that of the one before, and the same sources hold both,
+   * this one plainly (see `Crowd`). That is noted until anything changes (`Blocks.isLikeBefore`): prompts are held from their
+   * start on, so that nearly all blocks of one are alike.
    */
-  isLikeBefore(block: number): boolean {
-    if (this.#blocks.isLikeBefore(block)) return true;
-    if (!this.#isLike(block - 1, block)) return false;
+  learnLike(blocks: Int32Array, i: number): boolean {
+    const block = blocks[i]!;
+    if (block === 0 || block !== blocks[i - 1]! + 1 || !this.#isLike(block - 1, block)) return false;
     this.#blocks.setLikeBefore(block);
     return true;
   }

@@ -65,11 +65,12 @@ export class PlainMatch {
     if (first === 0) return;
     this.#open(first, isAsked);
     let blocks = 0;
-    let before = 0;
     while (blocks < chain.length) {
       const block = chain.block(blocks);
-      if (!(block === before + 1 && this.#extendByLike(block, blocks)) && !this.#extend(block, blocks)) break;
-      before = block;
+      const like = blocks === 0 ? 0 : this.#passLike(chain, blocks);
+      blocks += like;
+      if (like > 0) continue;
+      if (!this.#extend(block, blocks)) break;
       blocks++;
     }
     this.#end(blocks);
@@ -140,11 +141,13 @@ export class PlainMatch {
     this.#listed.push(source);
   }
 
-  /** Whether nothing changes with block `i`, which has the record behind that of the block before. */
-  #extendByLike(block: number, i: number): boolean {
-    if (i === 0 || this.#detailed.length > 0 || !this.#index.holders.isLikeBefore(block)) return false;
-    if (this.#listed.length > 0) this.#unlist(i);
-    return true;
+  /** How many of the blocks from number `i` on change nothing. */
+  #passLike(chain: PromptChain, i: number): number {
+    if (this.#detailed.length > 0) return 0;
+    const { blocks, holders } = this.#index;
+    const like = blocks.countLikeBefore(chain.blocks, i, chain.known) || (holders.learnLike(chain.blocks, i) ? 1 : 0);
+    if (like > 0 && this.#listed.length > 0) this.#unlist(i);
+    return like;
   }
 
   /** Whether anybody has block `i`, of those who have all before. */

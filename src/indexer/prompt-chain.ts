@@ -67,6 +67,16 @@ export class PromptChain {
     this.#memory = memory;
   }
 
+  /** So many blocks are looked up already. */
+  get known(): number {
+    return this.#known;
+  }
+
+  /** Those that are, 0 where nobody holds one. */
+  get blocks(): Int32Array {
+    return this.#memory.blocks;
+  }
+
   /** Words of the chained hash of block `i`. */
   low(i: number): number {
     if (i >= this.#known) this.#extendTo(i);

@@ -210,7 +210,8 @@ class HeldBlocks {
   }
 
   isLikeBefore(at: number): boolean {
-    return this.#holders.isLikeBefore(this.#numbers[at]!);
+    const blocks = Int32Array.from(this.#numbers);
+    return this.#blocks.isLikeBefore(blocks[at]!) || this.#holders.learnLike(blocks, at);
   }
 
   sources(at: number): number[] {
