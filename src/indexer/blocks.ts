@@ -138,10 +138,10 @@ export class Blocks {
     words[at + 1] = high;
     words[at + CONTEXT] = context.number;
     words[at + HOLDERS] = 0;
-    words[at + EPOCH] = 0;
     context.table.add(low, high, block);
     this.#link(context, block, 0);
-    this.#stamp(words, at, nowMs);
+    words[at + EPOCH] = this.#epochOf(1);
+    if (this.#expires) setTime(words, at, nowMs);
     return block;
   }
 
@@ -161,14 +161,19 @@ export class Blocks {
    */
   mention(context: Context, blocks: ArrayLike<number>, from: number, to: number, nowMs: number): number {
     const words = this.records.data;
+    const { number } = context;
+    const step = this.records.words;
+    const epoch = this.#epochOf(to - from) | 0;
+    const expires = this.#expires;
     let newer = 0;
     for (let i = from; i < to; i++) {
       const block = blocks[i]!;
       if (block === 0 || block === newer) continue;
-      const at = this.records.at(block);
-      if (words[at + CONTEXT] !== context.number) return i;
-      this.#stamp(words, at, nowMs);
-      if (block !== (newer === 0 ? context.newest : words[this.records.at(newer) + OLDER])) {
+      const at = block * step;
+      if (words[at + CONTEXT] !== number) return i;
+      words[at + EPOCH] = (words[at + EPOCH]! & LIKE_BEFORE) | epoch;
+      if (expires) setTime(words, at, nowMs);
+      if (block !== (newer === 0 ? context.newest : words[newer * step + OLDER])) {
         this.#unlink(context, words, at);
         this.#link(context, block, newer);
       }
@@ -177,15 +182,14 @@ export class Blocks {
     return to;
   }
 
-  #stamp(words: Int32Array, at: number, nowMs: number): void {
-    if (++this.#mentions === MENTIONS_PER_EPOCH) {
+  /** The epoch of so many mentions. */
+  #epochOf(mentions: number): number {
+    this.#mentions += mentions;
+    if (this.#mentions >= MENTIONS_PER_EPOCH) {
       this.#mentions = 0;
       this.#epoch++;
     }
-    words[at + EPOCH] = (words[at + EPOCH]! & LIKE_BEFORE) | this.#epoch;
-    if (!this.#expires) return;
-    words[at + MENTIONED_AT] = nowMs;
-    words[at + MENTIONED_AT + 1] = nowMs / 2 ** 32;
+    return this.#epoch;
   }
 
   /** As the next older one than `newer`, or as the newest where that is 0. */
@@ -209,4 +213,9 @@ export class Blocks {
     if (older === 0) context.oldest = newer;
     else this.records.data[this.records.at(older) + NEWER] = newer;
   }
+}
+
+function setTime(words: Int32Array, at: number, nowMs: number): void {
+  words[at + MENTIONED_AT] = nowMs;
+  words[at + MENTIONED_AT + 1] = nowMs / 2 ** 32;
 }

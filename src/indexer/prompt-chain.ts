@@ -42,7 +42,7 @@ export class ChainMemory {
 
 /** Blocks that are hashed and looked up at once: few at first, since most prompts are held by nobody, then more. */
 const FIRST_STRIDE = 4;
-const LONGEST_STRIDE = 128;
+const LONGEST_STRIDE = 64;
 
 /**
  * The full blocks of a prompt as one context has them, hashed and looked up some at a time when they are first asked

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { randomHashSeed, SeededBlockHasher } from "../../src/indexer/block-hash.ts";
+import { SimdHash } from "../../src/indexer/simd-hash.ts";
+import { simdHashCode } from "../support/build-wasm.ts";
 import { WholeHasher } from "./support.ts";
 
 const SEED = 0x0123456789abcdefn;
@@ -170,3 +173,46 @@ function stepWith(hasher: WholeHasher, i: number, parentFlip: bigint, firstFlip:
   block[15]! ^= lastFlip;
   return hasher.step(BigInt(i) ^ parentFlip, block, 0, 16, 0n);
 }
+
+describe("SimdHash", () => {
+  const simd = new SimdHash();
+
+  it("gives what plain JavaScript gives, for any number of blocks of any size, wherever they stand", () => {
+    const shape = fc.record({
+      blockSize: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 6_000 })),
+      blocks: fc.nat({ max: 40 }),
+      start: fc.nat({ max: 20 }),
+      seed: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+      bound: fc.constantFrom(4, 150_000, 2 ** 32),
+    });
+    fc.assert(
+      fc.property(shape, ({ blockSize, blocks, start, seed, bound }) => {
+        const prompt = numbers(start + blocks * blockSize, bound, Number(seed & 0xffffn));
+        const [fast, plain] = [new SeededBlockHasher(seed, simd), new SeededBlockHasher(seed, null)].map((hasher) => {
+          const out = new Int32Array(2 * blocks + 4).fill(7);
+          hasher.locals(prompt, start, blockSize, blocks, out, 2);
+          return out;
+        });
+        assert.deepEqual(fast, plain);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it("takes more blocks than have room at once, and leaves blocks alone that are too large", () => {
+    const prompt = numbers(3_000 * 16, 150_000);
+    const [fast, plain] = [simd, null].map((each) => {
+      const out = new Int32Array(2 * 3_000);
+      new SeededBlockHasher(SEED, each).locals(prompt, 0, 16, 3_000, out, 0);
+      return out;
+    });
+    assert.deepEqual(fast, plain);
+    assert.ok(simd.capacity(16) < 3_000);
+    assert.deepEqual([simd.capacity(4_096), simd.capacity(4_097), simd.capacity(2 ** 20)], [4, 0, 0]);
+  });
+
+  it("is made of its source as it stands", async () => {
+    const code = new URL("../../src/indexer/simd-hash-code.ts", import.meta.url);
+    assert.equal(readFileSync(code, "utf8"), await simdHashCode(), "run npm run build:wasm");
+  });
+});
