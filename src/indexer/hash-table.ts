@@ -270,15 +270,22 @@ export class HashTable {
   /** Notes what is in a segment as what is moved; returns how many. */
   #takeOut(segment: number): number {
     const slots = this.#segments.data;
+    const tags = segment + this.#slots;
     let count = 0;
-    for (let slot = 0; slot < this.#slots; slot++) {
-      if (this.#tag(segment, slot) >= FIRST_TAG) movedIndexes[count++] = slots[segment + slot]! & INDEX_MASK;
+    for (let group = 0; group <= this.#mask; group++) {
+      // Tags of slots that are in use have a bit besides the lowest.
+      const used = slots[tags + group]! & 0xfefefefe;
+      if (used === 0) continue;
+      const first = segment + GROUP_SLOTS * group;
+      if ((used & 0xfe) !== 0) movedIndexes[count++] = slots[first]! & INDEX_MASK;
+      if ((used & 0xfe00) !== 0) movedIndexes[count++] = slots[first + 1]! & INDEX_MASK;
+      if ((used & 0xfe0000) !== 0) movedIndexes[count++] = slots[first + 2]! & INDEX_MASK;
+      if (used >>> 24 !== 0) movedIndexes[count++] = slots[first + 3]! & INDEX_MASK;
     }
     // In a loop of its own, so that the processor waits for many records at once and not for one after the other.
+    const { data, words } = this.#records;
     for (let at = 0; at < count; at++) {
-      const i = movedIndexes[at]!;
-      const { data } = this.#records;
-      const first = this.#records.at(i);
+      const first = movedIndexes[at]! * words;
       movedHashes[at] = this.#mix(data[first]!, data[first + 1]!);
     }
     return count;
