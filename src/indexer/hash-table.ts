@@ -190,7 +190,7 @@ export class HashTable {
   #makeRoom(mixed: number): void {
     const segment = this.#segmentOf(mixed);
     const slots = this.#slots;
-    if (this.#countTags(segment, REMOVED, REMOVED) * 8 >= slots) {
+    if (this.#countRemoved(segment) * 8 >= slots) {
       const count = this.#takeOut(segment);
       this.#segments.clear(segment, slots);
       this.#putBack(count);
@@ -239,7 +239,7 @@ export class HashTable {
     const other = first ^ length;
     const neighbour = this.#directory[other]!;
     if (this.#rangeOf(other, neighbour)[1] !== length) return;
-    if (4 * (this.#countTags(segment, FIRST_TAG, 255) + this.#countTags(neighbour, FIRST_TAG, 255)) > slots) return;
+    if (4 * (this.#countUsed(segment) + this.#countUsed(neighbour)) > slots) return;
     const count = this.#takeOut(neighbour);
     this.#segments.give(neighbour, slots);
     this.#directory.fill(segment, other, other + length);
@@ -258,12 +258,19 @@ export class HashTable {
     return [entry & ~(length - 1), length];
   }
 
-  #countTags(segment: number, from: number, to: number): number {
+  #countRemoved(segment: number): number {
+    const slots = this.#segments.data;
+    const tags = segment + this.#slots;
     let count = 0;
-    for (let slot = 0; slot < this.#slots; slot++) {
-      const tag = this.#tag(segment, slot);
-      if (tag >= from && tag <= to) count++;
-    }
+    for (let group = 0; group <= this.#mask; group++) count += 4 - countNonZeroBytes(slots[tags + group]! ^ 0x01010101);
+    return count;
+  }
+
+  #countUsed(segment: number): number {
+    const slots = this.#segments.data;
+    const tags = segment + this.#slots;
+    let count = 0;
+    for (let group = 0; group <= this.#mask; group++) count += countNonZeroBytes(slots[tags + group]! & 0xfefefefe);
     return count;
   }
 
@@ -315,6 +322,10 @@ function wordOf(mixed: number, i: number): number {
 /** The highest bit of each byte that is 0; of bytes above one that is 0 perhaps also of one that is 1. */
 function zeroBytes(word: number): number {
   return (word - 0x01010101) & ~word & 0x80808080;
+}
+
+function countNonZeroBytes(word: number): number {
+  return Math.imul(((((word & 0x7f7f7f7f) + 0x7f7f7f7f) | word) >>> 7) & 0x01010101, 0x01010101) >>> 24;
 }
 
 /** Number of the lowest byte whose highest bit is set, of bits from `zeroBytes`. */
