@@ -6,11 +6,13 @@ import { Replay } from "./replay.ts";
 import type { ReplayEnd, ReplayRequest } from "./replay-progress.ts";
 import type { Sequencer } from "./sequencer.ts";
 import type { StreamCounters } from "./stream-counters.ts";
+import type { TurnQueue } from "./turn-queue.ts";
 
 interface RunnerParts {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly gate: Gate;
+  readonly turns: TurnQueue;
   readonly options: ResolvedStreamOptions;
 }
 
@@ -92,13 +94,14 @@ export class ReplayRunner {
 
   #start(request: ReplayRequest): void {
     const { id, from } = request;
-    const { transport, clock, gate, options } = this.#parts;
+    const { transport, clock, gate, turns, options } = this.#parts;
     this.#counters.replayRequested(from);
     try {
       const replay = new Replay({
         transport,
         clock,
         gate,
+        turns,
         endpoint: this.#endpoint,
         from,
         timeoutMs: options.replayTimeoutMs,

@@ -3,7 +3,7 @@ import type { ConnectionState, Dealer, Transport } from "../transport.ts";
 import { END_OF_REPLAY, encodeReplayRequest, parseReplayMessage } from "./framing.ts";
 import type { Gate } from "./gate.ts";
 import type { ReplayEnd } from "./replay-progress.ts";
-import { Turn } from "./turn.ts";
+import type { TurnQueue } from "./turn-queue.ts";
 
 /** What is to be replayed, and who hears of it. */
 export interface ReplayParts {
@@ -11,6 +11,8 @@ export interface ReplayParts {
   readonly clock: Clock;
   /** Held while nothing may be applied. */
   readonly gate: Gate;
+  /** Whose turn it is to apply what came: replays have no turns of their own beside those of live streams. */
+  readonly turns: TurnQueue;
   /** The engine's ROUTER socket. */
   readonly endpoint: string;
   readonly from: number;
@@ -39,6 +41,8 @@ export class Replay {
   #timer: unknown;
   #lastAnswerMs = 0;
   #isAnswered = false;
+  /** Answers are there, and wait. */
+  #isWaiting = false;
   #isOver = false;
 
   /** Throws TransportError `invalid-endpoint` or `unsupported`. */
@@ -73,18 +77,26 @@ export class Replay {
   }
 
   async #receive(): Promise<void> {
-    const { clock, gate } = this.#parts;
-    const turn = new Turn(clock);
+    const { turns, gate } = this.#parts;
     for await (const { messages } of this.#dealer.receive()) {
-      if (gate.isHeld) await gate.opened();
       if (this.#isOver) return;
       this.#answered();
       for (const message of messages) {
-        this.#read(message);
+        if (turns.isOver || gate.isHeld) await this.#wait();
         if (this.#isOver) return;
+        turns.work(() => this.#read(message));
       }
-      if (turn.isOver) await turn.next();
     }
+  }
+
+  /** Lets others have their turn. The engine is not silent meanwhile: nobody listens. */
+  async #wait(): Promise<void> {
+    const { clock, turns, gate } = this.#parts;
+    this.#isWaiting = true;
+    if (turns.isOver) await turns.next();
+    if (gate.isHeld) await gate.opened();
+    this.#isWaiting = false;
+    this.#lastAnswerMs = clock.now();
   }
 
   #read(message: readonly Uint8Array[]): void {
@@ -107,7 +119,7 @@ export class Replay {
     this.#isAnswered = true;
     clock.clearTimeout(this.#timer);
     const look = (): void => {
-      const leftMs = this.#lastAnswerMs + idleMs - clock.now();
+      const leftMs = this.#isWaiting ? idleMs : this.#lastAnswerMs + idleMs - clock.now();
       if (leftMs <= 0) this.#end("silence");
       else this.#timer = clock.setTimeout(look, leftMs);
     };

@@ -1,12 +1,15 @@
 import type { Clock } from "../clock.ts";
 
-/** What comes beside, such as a question, waits no longer than this for all streams together. */
-const TURN_MS = 4;
+/**
+ * What comes beside, such as a question, waits no longer than this for all streams together. With less of it the event
+ * loop asks the system anew more often, and the longest waits, which are the machine's and the collector's, stay.
+ */
+const TURN_MS = 2;
 
 /**
- * Divides the thread among the loops of all streams: together they work so long in one turn of the event loop, then each
- * waits until it is called, the one that has waited longest first. With a limit for each alone, a thousand of them would
- * keep everything else waiting a thousand times as long.
+ * Divides the thread among the loops of all streams and replays: together they work so long in one turn of the event
+ * loop, then each waits until it is called, the one that has waited longest first. With a limit for each alone, a
+ * thousand of them would keep everything else waiting a thousand times as long.
  */
 export class TurnQueue {
   readonly #clock: Clock;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { systemClock } from "../../src/clock.ts";
+import type { SimulatedPod } from "../../src/simulator/index.ts";
 import { TurnQueue } from "../../src/sync/turn-queue.ts";
 import { memory } from "../../transports/memory/index.ts";
 import { assertExact, chat, engine, pipeline, podOf } from "../support/pipeline.ts";
@@ -39,38 +40,82 @@ test("a hundred loops together work no longer in one turn of the event loop than
 });
 
 test("whoever has waited longest is called first", async () => {
-  const { worked, done } = setUp(5, 12);
+  const { worked, done } = setUp(5, 6);
   await done;
   const order = worked.filter((loop, at) => worked[at - 1] !== loop);
   assert.deepEqual(order, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 1, 2, 3, 4]);
 });
 
-test("many streams that all have batches apply no more in one turn than one", { timeout: 30_000 }, async (context) => {
+/** Engines, and a pipeline by whose clock every look takes a millisecond, so that every batch takes at least three. */
+async function engines(context: TestContext, count: number) {
   let nowMs = 0;
-  let batches = 0;
+  /** Whose batches were applied, in order. */
+  const applied: string[] = [];
   const transport = memory();
   const bench = pipeline(transport, {
-    // Every look at it costs a millisecond, and every batch takes at least three.
     clock: { ...systemClock, now: () => nowMs++ },
     options: { quietCheckMs: 0 },
-    observers: [{ onBatch: () => batches++ }],
+    observers: [{ onBatch: ({ pod }) => applied.push(pod) }],
   });
-  const engines = await Promise.all(Array.from({ length: 20 }, (_, i) => engine(transport, `ns/${i}`)));
+  const started = await Promise.all(Array.from({ length: count }, (_, i) => engine(transport, `ns/${i}`)));
   context.after(async () => {
     await bench.manager.stop();
-    for (const each of engines) await each.stop();
+    for (const each of started) await each.stop();
   });
-  for (const each of engines) bench.manager.onPodAdd(podOf(each));
-  for (const each of engines) await bench.caughtUp(each);
-  for (const each of engines) chat(each, 6);
-  const isDone = Promise.all(engines.map((each) => bench.caughtUp(each)));
-  const published = engines.reduce((sum, each) => sum + each.nextSequence(), 0);
+  return { bench, engines: started, applied };
+}
+
+/** Waits for what the engines have published; most batches in one turn of the event loop, of all streams together. */
+async function mostInOneTurn({ bench, engines: all, applied }: Awaited<ReturnType<typeof engines>>): Promise<number> {
+  const isDone = Promise.all(all.map((each) => bench.caughtUp(each)));
+  const published = all.reduce((sum, each) => sum + each.nextSequence(), 0);
   let most = 0;
-  for (let before = batches; batches < published; before = batches) {
+  for (let before = applied.length; applied.length < published; before = applied.length) {
     await setImmediate();
-    most = Math.max(most, batches - before);
+    most = Math.max(most, applied.length - before);
   }
   await isDone;
-  for (const each of engines) assertExact(bench, each);
+  for (const each of all) assertExact(bench, each);
+  return most;
+}
+
+test("many streams that all have batches apply no more in one turn than one", { timeout: 30_000 }, async (context) => {
+  const fleet = await engines(context, 20);
+  for (const each of fleet.engines) fleet.bench.manager.onPodAdd(podOf(each));
+  for (const each of fleet.engines) await fleet.bench.caughtUp(each);
+  for (const each of fleet.engines) chat(each, 6);
+  const most = await mostInOneTurn(fleet);
   assert.ok(most > 0 && most <= 3, `${most} batches in one turn`);
+});
+
+test("many replays at once apply no more in one turn than live streams do", { timeout: 30_000 }, async (context) => {
+  const fleet = await engines(context, 20);
+  for (const each of fleet.engines) chat(each, 6);
+  for (const each of fleet.engines) fleet.bench.manager.onPodAdd(podOf(each));
+  const most = await mostInOneTurn(fleet);
+  assert.ok(most > 0 && most <= 3, `${most} batches in one turn`);
+});
+
+test("a live stream and a replay that both have batches take turns", { timeout: 30_000 }, async (context) => {
+  const { bench, engines: both, applied } = await engines(context, 2);
+  const [live, replayed] = both as [SimulatedPod, SimulatedPod];
+  bench.manager.onPodAdd(podOf(live));
+  await bench.caughtUp(live);
+  chat(replayed, 40);
+  bench.manager.onPodAdd(podOf(replayed));
+  await bench.watch.until(() => applied.includes(replayed.key));
+  const from = applied.length;
+  chat(live, 40);
+  for (const each of both) await bench.caughtUp(each);
+  for (const each of both) assertExact(bench, each);
+  const order = applied.slice(from);
+  const until = Math.min(order.lastIndexOf(live.key), order.lastIndexOf(replayed.key));
+  const firstOfBoth = Math.max(order.indexOf(live.key), order.indexOf(replayed.key));
+  let longest = 0;
+  for (let at = firstOfBoth, run = 0; at <= until; at++) {
+    run = order[at] === order[at - 1] ? run + 1 : 1;
+    longest = Math.max(longest, run);
+  }
+  assert.ok(until - firstOfBoth > 20, `${until - firstOfBoth} batches while both had some`);
+  assert.ok(longest <= 2, `${longest} batches of one in a row`);
 });
