@@ -49,6 +49,7 @@ export class BlockStore {
     const context = this.#contextOf(of, source, event);
     this.#takePlace(event);
     if (event.groupIdx !== null) source.groups.learn(event);
+    this.#index.begin();
     this.#mentions = 0;
     this.#previous = 0;
     const count = blocksWithTokens(event);

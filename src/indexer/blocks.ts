@@ -128,8 +128,11 @@ export class Blocks {
     return (words[at]! >>> 0) + words[at + 1]! * 2 ** 32;
   }
 
-  /** A new block that nobody holds yet, as its context's newest; 0 where there is no number left. */
-  create(context: Context, low: number, high: number, nowMs: number): number {
+  /**
+   * A new block that nobody holds yet, as its context's newest, or as the next older one than `newer`, if that is not 0 and
+   * a block of the context; 0 where there is no number left.
+   */
+  create(context: Context, low: number, high: number, newer: number, nowMs: number): number {
     const block = this.records.take();
     if (block === 0) return 0;
     const words = this.records.data;
@@ -139,7 +142,7 @@ export class Blocks {
     words[at + CONTEXT] = context.number;
     words[at + HOLDERS] = 0;
     context.table.add(low, high, block);
-    this.#link(context, block, 0);
+    this.#link(context, block, newer);
     words[at + EPOCH] = this.#epochOf(1);
     if (this.#expires) setTime(words, at, nowMs);
     return block;

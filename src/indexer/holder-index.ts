@@ -79,6 +79,11 @@ export class HolderIndex {
     return this.#options.clock.now();
   }
 
+  /** Begins an event: what is held from now on comes after nothing. */
+  begin(): void {
+    this.#lastHeld = 0;
+  }
+
   /** A source's holding by the source's name for the block. */
   held(source: Source, blockSize: number, low: number, high: number): number {
     const holding = source.names.find(blockSize, low, high);
@@ -298,12 +303,12 @@ export class HolderIndex {
   }
 
   #blockOf(context: Context, low: number, high: number): number {
-    const next = this.#lastHeld + 1;
-    if (!this.#expires && context.number !== 0 && this.blocks.is(next, context.number, low, high)) return next;
+    const before = this.#lastHeld !== 0 && this.blocks.context(this.#lastHeld) === context.number ? this.#lastHeld : 0;
+    if (before !== 0 && !this.#expires && this.blocks.is(before + 1, context.number, low, high)) return before + 1;
     const block = this.find(context, low, high);
     if (block !== 0) return block;
     this.contexts.number(context);
-    return this.blocks.create(context, low, high, this.#expires ? Math.floor(this.now()) : 0);
+    return this.blocks.create(context, low, high, before, this.#expires ? Math.floor(this.now()) : 0);
   }
 
   #setPlaces(holding: number, places: readonly Place[]): void {
@@ -369,6 +374,7 @@ export class HolderIndex {
   }
 
   #forget(block: number): void {
+    if (block === this.#lastHeld) this.#lastHeld = 0;
     const context = this.contextOf(block);
     this.blocks.free(context, block);
     if (context.size === 0) this.contexts.dropIfEmpty(context);
