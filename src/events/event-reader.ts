@@ -1,13 +1,13 @@
 import { ExtraKeysReader } from "./extra-keys-reader.ts";
 import { FieldOrder } from "./field-order.ts";
 import { type PackedBatch, type PackedEvent, PackedType } from "./packed-batch.ts";
+import { fits, type UsualEvent } from "./usual-event.ts";
 import { wireName } from "./wire-names.ts";
 import type { WireReader } from "./wire-reader.ts";
 
 const OTHER = -1;
 const NIL = 0xc0;
 
-const MAX_BLOCK_SIZE = 1 << 20;
 /** What the oracle charges at most for an event with all its fields, without its hashes, tokens and extra keys. */
 const EVENT_COST = 4_096;
 
@@ -44,6 +44,9 @@ const FIELD_NAMES = [
 
 /** What a `BlockStored` must say. */
 const REQUIRED = (1 << BLOCK_HASHES) | (1 << TOKEN_IDS) | (1 << BLOCK_SIZE);
+/** What a `UsualEvent` has read by the event's tail, and the entry that comes then. */
+const BEFORE_TAIL = (1 << BLOCK_HASHES) | (1 << PARENT) | (1 << TOKEN_IDS);
+const FIRST_OF_TAIL = BLOCK_SIZE;
 /** What it may not say with nil. */
 const NEVER_NIL = REQUIRED | (1 << TYPE_FIELD);
 /** Fields of a `BlockRemoved`, in the order of an array. */
@@ -64,19 +67,23 @@ const CACHE_SALT = wireName("cache_salt");
  */
 export class EventReader {
   readonly #reader: WireReader;
+  readonly #usual: UsualEvent;
   readonly #extraKeys: ExtraKeysReader;
   readonly #storedOrder = new FieldOrder(FIELD_NAMES);
   readonly #removedOrder = new FieldOrder(FIELD_NAMES);
 
-  constructor(reader: WireReader) {
+  constructor(reader: WireReader, usual: UsualEvent) {
     this.#reader = reader;
+    this.#usual = usual;
     this.#extraKeys = new ExtraKeysReader(reader);
   }
 
-  /** Position behind the event, or `OTHER`. */
+  /** Position behind the event that the `UsualEvent` could not read just now, or not to its end; or `OTHER`. */
   read(start: number, batch: PackedBatch): number {
     const reader = this.#reader;
     const head = reader.bytes[start]!;
+    const { tailAt } = this.#usual;
+    if (tailAt !== OTHER) return this.#tail(tailAt, batch, head);
     const isMap = (head & 0xf0) === 0x80;
     const entries = head & 0x0f;
     if ((!isMap && (head & 0xf0) !== 0x90) || entries === 0) return OTHER;
@@ -99,12 +106,35 @@ export class EventReader {
   }
 
   #stored(start: number, batch: PackedBatch, event: PackedEvent, entries: number, isMap: boolean): number {
+    begin(batch, event);
+    return this.#fields(start, batch, event, 1, entries, isMap, 0);
+  }
+
+  /** The tail of the event that is in the batch without it; it is the usual one from now on. */
+  #tail(start: number, batch: PackedBatch, head: number): number {
+    const { budget } = this.#reader;
+    const event = batch.events[batch.eventCount - 1]!;
+    const isMap = (head & 0xf0) === 0x80;
+    const at = this.#fields(start, batch, event, FIRST_OF_TAIL, head & 0x0f, isMap, BEFORE_TAIL);
+    if (at !== OTHER) this.#usual.tail.learn(start, at, head, budget - this.#reader.budget, event);
+    return at;
+  }
+
+  /** Entries of a `BlockStored` from `first` on. `before`: bits of the fields that came already. */
+  #fields(
+    start: number,
+    batch: PackedBatch,
+    event: PackedEvent,
+    first: number,
+    entries: number,
+    isMap: boolean,
+    before: number,
+  ): number {
     const reader = this.#reader;
     const order = this.#storedOrder;
-    begin(batch, event);
-    let seen = 0;
+    let seen = before;
     let at = start;
-    for (let entry = 1; entry < entries; entry++) {
+    for (let entry = first; entry < entries; entry++) {
       let field = entry;
       if (isMap) {
         field = order.fieldAt(reader, at, entry);
@@ -232,11 +262,4 @@ function begin(batch: PackedBatch, event: PackedEvent): void {
   // The parent's hash stands before the others, and comes after them.
   batch.reserveHashes(1);
   event.hashStart = ++batch.hashCount;
-}
-
-/** Whether the numbers of tokens, blocks and extra keys go together. */
-function fits({ tokenCount, blockSize, hashCount, extraKeys }: PackedEvent): boolean {
-  if (blockSize > MAX_BLOCK_SIZE || blockSize < (tokenCount === 0 ? 0 : 1)) return false;
-  if (tokenCount !== 0 && tokenCount !== hashCount * blockSize) return false;
-  return extraKeys === null || extraKeys.length === hashCount;
 }

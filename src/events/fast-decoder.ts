@@ -4,11 +4,19 @@ import type { KVEvent } from "./event.ts";
 import { EventReader } from "./event-reader.ts";
 import { MessagePackCursor } from "./message-pack-cursor.ts";
 import { type PackedBatch, packEvent } from "./packed-batch.ts";
+import { UsualEvent } from "./usual-event.ts";
 import { wireName } from "./wire-names.ts";
-import { WireReader } from "./wire-reader.ts";
+import { MEMORY, MEMORY_VIEW, WireReader } from "./wire-reader.ts";
 
 const OTHER = -1;
 const NIL = 0xc0;
+const FLOAT64 = 0xcb;
+const ONE_EVENT = 0x91;
+/** Where they begin in an array, behind its head and the time. */
+const EVENTS_AT = 10;
+// Named once more: a constant of another file is looked up each time.
+const BYTES = MEMORY;
+const VIEW = MEMORY_VIEW;
 
 const EVENTS = wireName("events");
 const RANK = wireName("data_parallel_rank");
@@ -24,7 +32,8 @@ const MAX_ERRORS = 64;
  */
 export class FastDecoder {
   readonly #reader = new WireReader();
-  readonly #events = new EventReader(this.#reader);
+  readonly #usual = new UsualEvent(this.#reader);
+  readonly #events = new EventReader(this.#reader, this.#usual);
   /** Events of the payload decoded last that only `decodeEvent` could read, or refuse. */
   otherEvents = 0;
 
@@ -33,14 +42,30 @@ export class FastDecoder {
     const reader = this.#reader;
     reader.load(payload);
     this.otherEvents = 0;
+    if (reader.bytes === BYTES && BYTES[0] === 0x93 && BYTES[1] === FLOAT64 && BYTES[EVENTS_AT] === ONE_EVENT) {
+      return this.#one(payload, batch) === reader.end;
+    }
     const head = reader.bytes[0]!;
+    let at = OTHER;
     if (head === 0x92 || head === 0x93) {
-      let at = reader.timestamp(1, batch);
+      at = reader.timestamp(1, batch);
       if (at !== OTHER) at = this.#readEvents(at, payload, batch);
       if (at !== OTHER && head === 0x93) at = this.#rank(at, batch);
-      return at === reader.end;
-    }
-    return (head === 0x82 || head === 0x83) && this.#map(payload, batch, head & 0x0f) === reader.end;
+    } else if (head === 0x82 || head === 0x83) at = this.#map(payload, batch, head & 0x0f);
+    return at === reader.end;
+  }
+
+  /** A batch as nearly all are: an array with a time, one event and a rank; the same as below, without detours. */
+  #one(payload: Uint8Array, batch: PackedBatch): number {
+    batch.ts = VIEW.getFloat64(2);
+    const start = EVENTS_AT + 1;
+    let at = this.#usual.read(start, batch);
+    if (at === OTHER) at = this.#unusual(start, payload, 0, batch);
+    if (at === OTHER) return OTHER;
+    const rank = BYTES[at]!;
+    if (rank >= 0x80) return this.#rank(at, batch);
+    batch.dataParallelRank = rank;
+    return at + 1;
   }
 
   #map(payload: Uint8Array, batch: PackedBatch, pairs: number): number {
@@ -66,19 +91,26 @@ export class FastDecoder {
   }
 
   #readEvents(start: number, payload: Uint8Array, batch: PackedBatch): number {
+    const usual = this.#usual;
     let at = this.#reader.arrayHead(start);
     const count = this.#reader.number;
     for (let index = 0; index < count && at !== OTHER; index++) {
-      const { hashCount, tokenCount } = batch;
-      const after = this.#events.read(at, batch);
-      if (after !== OTHER) {
-        at = after;
-        continue;
-      }
-      batch.truncate(index - batch.errors.length, hashCount, tokenCount);
-      at = this.#otherEvent(at, payload, index, batch);
+      const after = usual.read(at, batch);
+      at = after === OTHER ? this.#unusual(at, payload, index, batch) : after;
     }
     return at;
+  }
+
+  /** Reads the event that the `UsualEvent` could not read just now. */
+  #unusual(start: number, payload: Uint8Array, index: number, batch: PackedBatch): number {
+    const { tailAt } = this.#usual;
+    const event = tailAt === OTHER ? undefined : batch.events[batch.eventCount - 1]!;
+    const hashCount = event === undefined ? batch.hashCount : event.hashStart - 1;
+    const tokenCount = event === undefined ? batch.tokenCount : event.tokenStart;
+    const at = this.#events.read(start, batch);
+    if (at !== OTHER) return at;
+    batch.truncate(index - batch.errors.length, hashCount, tokenCount);
+    return this.#otherEvent(start, payload, index, batch);
   }
 
   /** Reads an event as the oracle does, or refuses it with the oracle's words. */

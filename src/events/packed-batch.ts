@@ -56,6 +56,9 @@ export class PackedBatch {
   /** One for each event that could not be read, in order. */
   errors: DecodeError[] = [];
 
+  /** Whether it has taken more room than is kept. */
+  #isWide = false;
+
   /** Empties it. Nothing of the payload is held on to: one extra key may be a view of megabytes. */
   clear(): void {
     for (let index = 0; index < this.eventCount; index++) release(this.events[index]!);
@@ -65,9 +68,7 @@ export class PackedBatch {
     this.hashCount = 0;
     this.tokenCount = 0;
     if (this.errors.length > 0) this.errors = [];
-    if (this.hashes.length > KEPT_WORDS) this.hashes = new Uint32Array(KEPT_WORDS);
-    if (this.tokens.length > KEPT_WORDS) this.tokens = new Uint32Array(KEPT_WORDS);
-    if (this.events.length > KEPT_EVENTS) this.events.length = KEPT_EVENTS;
+    if (this.#isWide) this.#shrink();
   }
 
   /** The next event, with the fields of whatever it was used for before; it is part of the batch from now on. */
@@ -75,7 +76,7 @@ export class PackedBatch {
     let event = this.events[this.eventCount];
     if (event === undefined) {
       event = new PackedEvent();
-      this.events.push(event);
+      if (this.events.push(event) > KEPT_EVENTS) this.#isWide = true;
     }
     this.eventCount++;
     return event;
@@ -92,13 +93,27 @@ export class PackedBatch {
   /** Makes room for so many more hashes; `hashes` may be another array afterwards. */
   reserveHashes(count: number): void {
     const words = 2 * (this.hashCount + count);
-    if (words > this.hashes.length) this.hashes = widened(this.hashes, words);
+    if (words > this.hashes.length) this.hashes = this.#widened(this.hashes, words);
   }
 
   /** Makes room for so many more tokens; `tokens` may be another array afterwards. */
   reserveTokens(count: number): void {
     const words = this.tokenCount + count;
-    if (words > this.tokens.length) this.tokens = widened(this.tokens, words);
+    if (words > this.tokens.length) this.tokens = this.#widened(this.tokens, words);
+  }
+
+  #widened(words: Uint32Array, length: number): Uint32Array {
+    const wider = new Uint32Array(Math.max(length, 2 * words.length));
+    wider.set(words);
+    if (wider.length > KEPT_WORDS) this.#isWide = true;
+    return wider;
+  }
+
+  #shrink(): void {
+    this.#isWide = false;
+    if (this.hashes.length > KEPT_WORDS) this.hashes = new Uint32Array(KEPT_WORDS);
+    if (this.tokens.length > KEPT_WORDS) this.tokens = new Uint32Array(KEPT_WORDS);
+    if (this.events.length > KEPT_EVENTS) this.events.length = KEPT_EVENTS;
   }
 }
 
@@ -191,10 +206,4 @@ function packHashes(batch: PackedBatch, packed: PackedEvent, hashes: readonly Bl
 
 function hashAt({ hashes }: PackedBatch, pair: number): BlockHash {
   return (BigInt(hashes[2 * pair + 1]!) << 32n) | BigInt(hashes[2 * pair]!);
-}
-
-function widened(words: Uint32Array, length: number): Uint32Array {
-  const wider = new Uint32Array(Math.max(length, 2 * words.length));
-  wider.set(words);
-  return wider;
 }

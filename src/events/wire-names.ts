@@ -43,3 +43,38 @@ export function wireName(name: string): WireName {
     restMasks: Int32Array.from(rest, mask),
   };
 }
+
+/**
+ * Texts as MessagePack writes them, heads included, one behind the other: 8 to 32 bytes, to be compared as the doubles that
+ * cover them, which may overlap: two up to 16 bytes, three up to 24. None of those is a zero or NaN, as all are of ASCII
+ * for the most part, so doubles that are equal have equal bytes.
+ */
+export interface WireRun {
+  /** Bytes. */
+  readonly length: number;
+  /** Little-endian. The first one begins at 0. */
+  readonly double0: number;
+  readonly double1: number;
+  readonly double2: number;
+  readonly double3: number;
+  /** Where the others begin. */
+  readonly at1: number;
+  readonly at2: number;
+  readonly at3: number;
+}
+
+/** `names`: of up to 31 ASCII characters each. */
+export function wireRun(...names: readonly string[]): WireRun {
+  const bytes = Buffer.concat(names.map((name) => Buffer.from([0xa0 | name.length, ...Buffer.from(name, "latin1")])));
+  const [at1, at2, at3] = [8, 16, 24].map((at) => Math.min(at, bytes.length - 8)) as [number, number, number];
+  return {
+    length: bytes.length,
+    double0: bytes.readDoubleLE(0),
+    double1: bytes.readDoubleLE(at1),
+    double2: bytes.readDoubleLE(at2),
+    double3: bytes.readDoubleLE(at3),
+    at1,
+    at2,
+    at3,
+  };
+}

@@ -22,15 +22,21 @@ const MAX_COST = 256 * 1024 * 1024;
 const HASH_COST = 144;
 const TOKEN_COST = 48;
 
-/** Room that is kept for the next payload. */
-const KEPT_BYTES = 1 << 18;
-/** Words behind a payload, of bytes that no value begins with; the longest comparison ahead, of a name, takes four. */
-const SLACK_WORDS = 6;
-const SLACK_BYTES = 8 * SLACK_WORDS;
+/** Room for a payload that is as long as any should be. */
+const MEMORY_BYTES = 1 << 18;
+/** Bytes behind a payload: 16 that no value begins with, and what a comparison reads beyond those. */
+export const SLACK_BYTES = 48;
 /** Eight bytes 0xc1. */
 const NO_VALUE: number = new DataView(new Uint8Array(8).fill(0xc1).buffer).getFloat64(0);
 /** What a token takes at most, and what anything else is taken for in its place. */
-const TOKEN_BYTES = 9;
+export const TOKEN_BYTES = 9;
+
+/**
+ * Where the payload lies that is being read, whichever reader it is that reads, unless it is too long for it. One memory for
+ * all, as V8 reads what is always in one place without a look at where that is; nothing is read here once the next is loaded.
+ */
+export const MEMORY: Buffer = Buffer.alloc(MEMORY_BYTES);
+export const MEMORY_VIEW: DataView = new DataView(MEMORY.buffer, MEMORY.byteOffset, MEMORY_BYTES);
 
 /**
  * Reads values of MessagePack from a copy of the payload, which lies in the same memory each time: bytes of memory that is
@@ -43,8 +49,8 @@ const TOKEN_BYTES = 9;
  * be longer than 8 bytes is checked at once.
  */
 export class WireReader {
-  bytes: Buffer = Buffer.alloc(KEPT_BYTES);
-  view: DataView = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
+  bytes: Buffer = MEMORY;
+  view: DataView = MEMORY_VIEW;
   /** Of the payload: it begins at 0. */
   end = 0;
   /** What the last of these methods has read: `integer`, `arrayHead`, `textHead`. */
@@ -59,12 +65,16 @@ export class WireReader {
   load(payload: Uint8Array): void {
     const end = payload.length;
     const wanted = end + SLACK_BYTES;
-    if (wanted > this.bytes.length || (this.bytes.length > KEPT_BYTES && wanted <= KEPT_BYTES)) {
-      this.bytes = Buffer.alloc(Math.max(KEPT_BYTES, wanted));
-      this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
+    if (wanted <= MEMORY_BYTES) {
+      this.bytes = MEMORY;
+      this.view = MEMORY_VIEW;
+    } else if (wanted > this.bytes.length) {
+      this.bytes = Buffer.alloc(wanted);
+      this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, wanted);
     }
     this.bytes.set(payload);
-    for (let word = 0; word < SLACK_WORDS; word++) this.view.setFloat64(end + 8 * word, NO_VALUE);
+    this.view.setFloat64(end, NO_VALUE);
+    this.view.setFloat64(end + 8, NO_VALUE);
     this.end = end;
     this.budget = MAX_COST;
   }
@@ -189,15 +199,21 @@ export class WireReader {
     const count = this.number;
     if (at === OTHER || !this.spend(count * HASH_COST)) return OTHER;
     batch.reserveHashes(count);
-    const { hashes } = batch;
-    let to = 2 * batch.hashCount;
+    const first = batch.hashCount;
     batch.hashCount += count;
-    for (let i = 0; i < count && at !== OTHER; i++, to += 2) at = this.hash(at, hashes, to);
+    at = this.hashesTo(at, batch.hashes, first, count);
     this.number = count;
     return at;
   }
 
-  /** An array of token ids, to the end of the batch's; `number` of them. */
+  /** So many hashes, to the pairs of words from `first` on. */
+  hashesTo(start: number, hashes: Uint32Array, first: number, count: number): number {
+    let at = start;
+    for (let pair = first; pair < first + count && at !== OTHER; pair++) at = this.hash(at, hashes, 2 * pair);
+    return at;
+  }
+
+  /** An array of token ids, to the end of the batch's; `number` of them. None begins in the payload's first three bytes. */
   tokens(start: number, batch: PackedBatch): number {
     let at = this.arrayHead(start);
     const count = this.number;
@@ -207,28 +223,29 @@ export class WireReader {
     const last = to + count;
     const { bytes, view, end } = this;
     const { tokens } = batch;
-    let isGood = 1;
+    let good = -1;
     while (to < last && at < end) {
       // So many do not reach further than one token over the end, however long they are.
       const stop = Math.min(last, to + 1 + (((end - at) / TOKEN_BYTES) | 0));
       // Without a branch on what comes: lengths of token ids are as good as random.
-      while (to < stop) {
+      for (; to < stop; to++) {
         const head = bytes[at]!;
-        const isLong = head >>> 7;
-        const size = isLong << (head & 3);
-        const word = view.getInt32(at + 1) >>> ((32 - 8 * size) & 31);
-        tokens[to++] = isLong === 1 ? word : head;
-        isGood &= TOKEN_HEADS[head]!;
-        at += 1 + size;
+        at += 1 + ((head >>> 7) << (head & 3));
+        const mask = TOKEN_MASKS[head]!;
+        tokens[to] = view.getInt32(at - 4) & mask;
+        good &= mask;
       }
     }
     batch.tokenCount = last;
     this.number = count;
-    return isGood === 1 && to === last ? at : OTHER;
+    return good !== 0 && to === last ? at : OTHER;
   }
 }
 
-/** 1 for heads of unsigned integers up to 32 bits. */
-const TOKEN_HEADS: Uint8Array = Uint8Array.from({ length: 256 }, (_, head) =>
-  head < 0x80 || head === UINT8 || head === UINT16 || head === UINT32 ? 1 : 0,
+/**
+ * Which bits of the four bytes that end where a token does are that token, by its head; none for any head but those of
+ * unsigned integers up to 32 bits.
+ */
+export const TOKEN_MASKS: Int32Array = Int32Array.from({ length: 256 }, (_, head) =>
+  head < 0x80 || head === UINT8 ? 0xff : head === UINT16 ? 0xffff : head === UINT32 ? -1 : 0,
 );
