@@ -200,30 +200,28 @@ export class BlockStore {
     count: number,
   ): boolean {
     const words = this.#words;
-    if (this.#previous === 0) {
-      if (!this.#findParent(source, context, parentLow, parentHigh, i === 0)) return false;
-      const at = 2 * i;
-      const follows = i > 0 && words[PARENT] === this.#chained[at - 2] && words[PARENT + 1] === this.#chained[at - 1];
-      if (!this.#isChained || !follows) {
-        this.#chainFrom(context, i, count);
-        return true;
-      }
-    }
-    if (i % TOUCHED_AHEAD === 0) this.#touchBlocks(context, i, count);
+    const chained = this.#chained;
+    const parent =
+      this.#previous === 0 ? this.#findParent(source, context, parentLow, parentHigh, i === 0) : this.#previous;
+    if (parent === 0) return false;
+    const { blocks } = this.#index;
+    words[PARENT] = blocks.low(parent);
+    words[PARENT + 1] = blocks.high(parent);
+    const follows = i > 0 && words[PARENT] === chained[2 * i - 2] && words[PARENT + 1] === chained[2 * i - 1];
+    if (!this.#isChained || !follows) this.#chainFrom(context, i, count);
+    else if (i % TOUCHED_AHEAD === 0) this.#touchBlocks(context, i, count);
     return true;
   }
 
-  /** Takes the chained hash of what comes before the block; false if the source does not hold it in this context. */
-  #findParent(source: Source, context: Context, low: number, high: number, isEventParent: boolean): boolean {
+  /** What comes before the block; 0 if the source does not hold it in this context. */
+  #findParent(source: Source, context: Context, low: number, high: number, isEventParent: boolean): number {
     const { blocks, holdings } = this.#index;
     const holding = this.#index.heldLately(source, context.blockSize, low, high);
-    if (holding === 0) return false;
+    if (holding === 0) return 0;
     const parent = holdings.block(holding);
-    if (blocks.context(parent) !== context.number) return false;
+    if (blocks.context(parent) !== context.number) return 0;
     if (isEventParent) this.#mentioned[this.#mentions++] = parent;
-    this.#words[PARENT] = blocks.low(parent);
-    this.#words[PARENT + 1] = blocks.high(parent);
-    return true;
+    return parent;
   }
 
   /** Whether the event speaks of the block that is known by this engine hash. */

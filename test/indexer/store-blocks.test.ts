@@ -143,6 +143,13 @@ describe("blocks whose parent was removed", () => {
     assert.equal(match(table, tokens(1, 2, 3)), "a 3");
   });
 
+  it("keep children indexed that come in one event with them", () => {
+    table.processBlockStored(source(), stored([2n, 3n], 1n, tokens(2, 3)));
+    assert.equal(table.stats().orphans, 0);
+    table.processBlockStored(source(), stored([1n], null, tokens(1)));
+    assert.equal(match(table, tokens(1, 2, 3)), "a 3");
+  });
+
   it("stay as they are when they are announced again", () => {
     table.processBlockStored(source(), stored([2n], 1n, tokens(2), { medium: "cpu" }));
     assert.equal(held(table.heldBlocks(source())), "2 cpu gpu");
