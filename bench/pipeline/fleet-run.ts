@@ -17,13 +17,15 @@ export interface FleetReading {
 
 /**
  * Lets a fleet publish, evenly over so many seconds, or with 0 as fast as it is read, and asks for its prompts
- * meanwhile. Throws where the end state is not the fleet's.
+ * meanwhile: the process that takes all in, or one `apart` that holds what the fleet has at the start and does nothing
+ * else. Throws where the end state is not the fleet's.
  */
 export async function measureFleet(
   pods: number,
   storedBlocks: number,
   seconds: number,
   questionsPerSecond: number,
+  apart = false,
 ): Promise<FleetReading> {
   const streams = Array.from({ length: pods }, (_, pod) => podStream(pod, storedBlocks));
   await using publishers = await Publishers.open(pods);
@@ -32,29 +34,33 @@ export async function measureFleet(
     endpoints: publishers.endpoints,
     firstMessages: streams.reduce((sum, { firstMessages }) => sum + firstMessages, 0),
     messages,
-    questionsPerSecond,
+    questionsPerSecond: apart ? 0 : questionsPerSecond,
     storedBlocks,
   };
   const receiver = node("../pipeline/receive.ts", ["ours"]);
+  const answerer = apart ? node("../pipeline/fleet-answers.ts", [String(pods), String(questionsPerSecond)]) : null;
   try {
+    await answerer?.line();
     receiver.child.stdin!.write(`${JSON.stringify(task)}\n`);
     await publishers.subscribed;
     for (const [pod, { first }] of streams.entries()) publishers.send(pod, first);
     await receiver.line();
     receiver.child.stdin!.write("go\n");
     await receiver.line();
+    answerer?.child.stdin?.write("go\n");
     const ended = receiver.line();
     if (seconds === 0) for (const [pod, { steps }] of streams.entries()) publishers.send(pod, Buffer.concat(steps));
     else await pace(publishers, streams, messages, seconds);
     const reading: Reading = JSON.parse(await ended);
+    answerer?.child.stdin?.write("stop\n");
     check(reading, task, heldPairs(pods));
-    const { latency, cpuSeconds } = reading;
     return {
       blocksPerSecond: (2 * pods * storedBlocks) / reading.seconds,
-      load: cpuSeconds / reading.seconds,
-      latency: latency!,
+      load: reading.cpuSeconds / reading.seconds,
+      latency: answerer === null ? reading.latency! : JSON.parse(await answerer.line()),
     };
   } finally {
+    await answerer?.stop();
     await receiver.stop();
   }
 }

@@ -38,21 +38,23 @@ export function promptTokens(prompt: number): Uint32Array {
  * it holds as many blocks at the end as at the start, and what it holds follows from how many it has stored.
  */
 export function podStream(pod: number, storedBlocks: number): PodStream {
-  const first: Uint8Array[] = [];
-  let sequence = 0;
-  const push = (into: Uint8Array[], events: readonly KVEvent[]): void => {
-    const payload = encodeEventBatch({ ts: 1_767_666_073.5, events, dataParallelRank: 0 }, { encoding: "map" });
-    into.push(wireMessage(sequence++, payload));
-  };
-  for (let at = 0; at < HELD_BLOCKS; at += PROMPT_BLOCKS) push(first, [stored(pod, at, PROMPT_BLOCKS)]);
+  const first = firstBatches(pod).map((payload, sequence) => wireMessage(sequence, payload));
   const steps: Uint8Array[] = [];
   for (let at = HELD_BLOCKS; at < HELD_BLOCKS + storedBlocks; ) {
     const wanted = 1 + ((at + pod) % STEP_BLOCKS);
     const count = Math.min(wanted, PROMPT_BLOCKS - (at % PROMPT_BLOCKS), HELD_BLOCKS + storedBlocks - at);
-    push(steps, [stored(pod, at, count), removed(pod, at - HELD_BLOCKS, count)]);
+    const payload = batch([stored(pod, at, count), removed(pod, at - HELD_BLOCKS, count)]);
+    steps.push(wireMessage(first.length + steps.length, payload));
     at += count;
   }
   return { first: Buffer.concat(first), firstMessages: first.length, steps };
+}
+
+/** What a pod has at the start, as payloads of its first messages. */
+export function firstBatches(pod: number): Uint8Array[] {
+  return Array.from({ length: HELD_BLOCKS / PROMPT_BLOCKS }, (_, slot) =>
+    batch([stored(pod, slot * PROMPT_BLOCKS, PROMPT_BLOCKS)]),
+  );
 }
 
 /** (block, pod) pairs of so many pods, at any time after their first messages. */
@@ -70,6 +72,10 @@ export function matchedBlocks(pod: number, storedBlocks: number, prompt: number)
     return slot === oldest + HELD_BLOCKS / PROMPT_BLOCKS ? partial : PROMPT_BLOCKS;
   }
   return 0;
+}
+
+function batch(events: readonly KVEvent[]): Uint8Array {
+  return encodeEventBatch({ ts: 1_767_666_073.5, events, dataParallelRank: 0 }, { encoding: "map" });
 }
 
 function promptOf(pod: number, slot: number): number {
