@@ -8,4 +8,4 @@ import { readWorkload } from "./workload-file.ts";
 
 const [kind, path] = process.argv.slice(2) as [keyof typeof CONTESTANTS, string];
 const workload = readWorkload(path);
-process.stdout.write(`${JSON.stringify(await measure(CONTESTANTS[kind](workload), workload.questions))}\n`);
+process.stdout.write(`${JSON.stringify(await measure(CONTESTANTS[kind](workload), workload))}\n`);

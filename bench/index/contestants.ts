@@ -9,8 +9,8 @@ import { eventsOf, type FileWorkload } from "./workload-file.ts";
 
 /** An empty index, and what is done to it. */
 export interface Contestant {
-  /** Takes in all messages of the workload. */
-  ingest(): void;
+  /** Takes in the workload's messages, or the first ones of them, as many as that share. */
+  ingest(share?: number): void;
   /** What a router asks for. */
   match(tokens: Uint32Array): unknown;
   /** The same as blocks by pod. */
@@ -44,12 +44,16 @@ function ours({ pods, messages, removals }: FileWorkload): Maker {
     const handlers = pods.map(
       (pod) => new KVEventHandler(index, { model: MODEL, pod, rank: 0, loraId: -1, isForeignRank: () => false }),
     );
-    const take = (some: Iterable<PodMessage>): void => {
-      for (const { pod, payload } of some) handlers[pod]!.handle(payload);
+    const take = (some: Iterable<PodMessage>, most = Number.POSITIVE_INFINITY): void => {
+      let left = most;
+      for (const { pod, payload } of some) {
+        if (left-- <= 0) return;
+        handlers[pod]!.handle(payload);
+      }
     };
     return {
       ...oursMatching(index),
-      ingest: () => take(messages),
+      ingest: (share = 1) => take(messages, share * messages.length),
       remove: () => take(removals),
       clear: () => handlers[0]!.purge(),
     };
@@ -63,12 +67,12 @@ function oursDecoded({ pods, messages, removals }: FileWorkload): Maker {
   return () => {
     const index = new SyncPrefixHashTable(INDEX_OPTIONS);
     const sources = pods.map((pod) => ({ model: MODEL, pod, rank: 0, loraId: -1 }));
-    const take = ({ batch, pods: eventPods }: DecodedEvents): void => {
-      for (let at = 0; at < eventPods.length; at++) index.processEvent(sources[eventPods[at]!]!, batch, at);
+    const take = ({ batch, pods: eventPods }: DecodedEvents, share = 1): void => {
+      for (let at = 0; at < share * eventPods.length; at++) index.processEvent(sources[eventPods[at]!]!, batch, at);
     };
     return {
       ...oursMatching(index),
-      ingest: () => take(ingested),
+      ingest: (share = 1) => take(ingested, share),
       remove: () => take(removed),
       clear: () => index.processAllBlocksCleared(sources[0]!),
     };
@@ -110,14 +114,18 @@ const hash = await xxhash();
 function naive({ pods, messages, removals, blockSize }: FileWorkload): Maker {
   return () => {
     const index = new NaiveIndex(hash, blockSize);
-    const take = (some: Iterable<PodMessage>): void => {
-      for (const { pod, payload } of some) index.handle(pods[pod]!, payload);
+    const take = (some: Iterable<PodMessage>, most = Number.POSITIVE_INFINITY): void => {
+      let left = most;
+      for (const { pod, payload } of some) {
+        if (left-- <= 0) return;
+        index.handle(pods[pod]!, payload);
+      }
     };
     const match = (tokens: Uint32Array): Map<string, number> => index.match(tokens);
     return {
       match,
       answer: match,
-      ingest: () => take(messages),
+      ingest: (share = 1) => take(messages, share * messages.length),
       remove: () => take(removals),
       clear: () => index.clear(pods[0]!),
       holders: () => index.pairs,

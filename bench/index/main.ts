@@ -8,12 +8,11 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import xxhash from "xxhash-wasm";
 import { readTrace } from "../routing/trace.ts";
-import { rounded } from "../transport/statistics.ts";
+import { node } from "../transport/processes.ts";
+import { median, rounded } from "../transport/statistics.ts";
 import { type ChurnReport, churn, pauseSummary, pauseText } from "./churn.ts";
 import { Arena, contendersOf, type Reading } from "./contenders.ts";
-import { hotPrefix } from "./hot-prefix.ts";
 import { decodeRate } from "./measures.ts";
 import { buildPeers, PEER_NAMES, type PeerName } from "./peers.ts";
 import { plotOf } from "./plot.ts";
@@ -65,7 +64,7 @@ const programs = buildPeers(wanted as PeerName[]);
 say("decoding");
 const decoding = decodeRate(makeWorkload(requests, SUMMARY_PODS, DECODED, 0, "blocks"), Math.max(3, rounds));
 say("a prefix on 1,000 pods");
-const hot = hotPrefix(await xxhash(), Math.max(3, rounds));
+const hot = { ours: await hotPrefix("ours"), naive: await hotPrefix("naive") };
 say(`churn over ${values["churn-blocks"]} blocks`);
 const pause = values.quick ? null : await churn(Number(values["churn-blocks"]), Number(values["churn-seconds"]));
 const summaryPods = podCounts.includes(SUMMARY_PODS) ? SUMMARY_PODS : podCounts[0]!;
@@ -83,6 +82,20 @@ for (const pods of podCounts) {
 if (values.plot !== undefined) writeFileSync(values.plot, plotOf(lines));
 if (!values.json) printOthers();
 console.log(JSON.stringify(summary(pause)));
+
+/** Microseconds, the median of some processes. */
+async function hotPrefix(kind: "ours" | "naive"): Promise<number> {
+  const readings: number[] = [];
+  for (let round = 0; round < Math.max(3, rounds); round++) {
+    const program = node("../index/hot-prefix.ts", [kind], ["--expose-gc"]);
+    try {
+      readings.push(Number(await program.line()));
+    } finally {
+      await program.stop();
+    }
+  }
+  return median(readings);
+}
 
 /** All contenders in each round, one after the other. One that fails is left out from then on, and named. */
 async function measureRounds(workload: Workload, blocks: number): Promise<Line[]> {
