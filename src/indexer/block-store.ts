@@ -16,16 +16,18 @@ const EXTRA = 4;
 
 /** So many blocks of an event are asked of the memory together, before they are stored. */
 const TOUCHED_AHEAD = 32;
+/** And so many are chained: a broken event may need that anew with each block. */
+const CHAINED_AHEAD = 128;
 
 /** Puts the blocks of `BlockStored` events where they belong: into the index, or aside. */
 export class BlockStore {
   readonly #index: HolderIndex;
   readonly #hasher: BlockHasher;
   readonly #words = new Int32Array(6);
-  // Of all blocks of an event: local hashes, and chained ones as long as each block comes after the one before it.
+  // Of the blocks of an event: local hashes, and up to a number chained ones, as long as each comes after the one before it.
   #locals = new Int32Array(256);
   #chained = new Int32Array(256);
-  #isChained = false;
+  #chainedTo = 0;
   /** What the next block of the same event chains on: the block before it, 0 where it is not held. */
   #previous = 0;
   /** Parents before children. */
@@ -86,7 +88,7 @@ export class BlockStore {
       this.#locals = new Int32Array(4 * count);
       this.#chained = new Int32Array(4 * count);
     }
-    this.#isChained = false;
+    this.#chainedTo = 0;
     const { blockSize, tokenStart } = event;
     if (event.extraKeys === null) {
       this.#hasher.locals(batch.tokens, tokenStart, blockSize, count, this.#locals, 0);
@@ -100,13 +102,14 @@ export class BlockStore {
     }
   }
 
-  /** Chains all blocks from number `i` on, the first one on what stands as the parent. */
+  /** Chains some blocks from number `i` on, the first one on what stands as the parent. */
   #chainFrom(context: Context, i: number, count: number): void {
     const chained = this.#chained;
-    for (let at = 2 * i; at < 2 * count; at++) chained[at] = this.#locals[at]!;
-    this.#hasher.chain(this.#words[PARENT]!, this.#words[PARENT + 1]!, chained, 2 * i, count - i);
-    this.#isChained = true;
-    this.#touchBlocks(context, i, count);
+    const to = Math.min(count, i + CHAINED_AHEAD);
+    for (let at = 2 * i; at < 2 * to; at++) chained[at] = this.#locals[at]!;
+    this.#hasher.chain(this.#words[PARENT]!, this.#words[PARENT + 1]!, chained, 2 * i, to - i);
+    this.#chainedTo = to;
+    this.#touchBlocks(context, i, to);
   }
 
   #touchNames(source: Source, { hashes }: PackedBatch, event: PackedEvent, from: number, count: number): void {
@@ -208,8 +211,8 @@ export class BlockStore {
     words[PARENT] = blocks.low(parent);
     words[PARENT + 1] = blocks.high(parent);
     const follows = i > 0 && words[PARENT] === chained[2 * i - 2] && words[PARENT + 1] === chained[2 * i - 1];
-    if (!this.#isChained || !follows) this.#chainFrom(context, i, count);
-    else if (i % TOUCHED_AHEAD === 0) this.#touchBlocks(context, i, count);
+    if (i >= this.#chainedTo || !follows) this.#chainFrom(context, i, count);
+    else if (i % TOUCHED_AHEAD === 0) this.#touchBlocks(context, i, this.#chainedTo);
     return true;
   }
 

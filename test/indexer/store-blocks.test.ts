@@ -113,6 +113,20 @@ describe("blocks with an unknown parent", () => {
   });
 });
 
+describe("a long event", () => {
+  it("is what its blocks are one by one", () => {
+    const numbers = Array.from({ length: 400 }, (_, i) => i + 1);
+    const [whole, single] = [new SyncPrefixHashTable({ seed: 5n }), new SyncPrefixHashTable({ seed: 5n })];
+    whole.processBlockStored(source(), stored(numbers.map(BigInt), null, tokens(...numbers)));
+    for (const number of numbers) {
+      const parent = number === 1 ? null : BigInt(number - 1);
+      single.processBlockStored(source(), stored([BigInt(number)], parent, tokens(number)));
+    }
+    assert.equal(match(whole, tokens(...numbers)), "a 400");
+    assert.deepEqual([...whole.exportSource(source())], [...single.exportSource(source())]);
+  });
+});
+
 describe("blocks whose parent was removed", () => {
   let table: SyncPrefixHashTable;
   beforeEach(() => {
