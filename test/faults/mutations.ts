@@ -106,7 +106,7 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "BlockRemoved is ignored",
     file: TABLE,
-    from: "else if (event.type === PackedType.removed) this.#remove(source, batch, event);",
+    from: "else if (event.type === PackedType.removed) this.#removal.remove(source, batch, index);",
     to: "else if (event.type === PackedType.removed) return;",
   },
   {
@@ -135,15 +135,15 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a removal takes all tiers",
-    file: TABLE,
+    file: "src/indexer/block-removal.ts",
     from: "if (holding === 0 || index.removePlace(holding, place)) continue;",
     to: "if (holding === 0) continue;",
   },
   {
     name: "an unknown parent is the root",
     file: BLOCK_STORE,
-    from: "if (holding === 0) return false;",
-    to: 'if (holding === 0) {\n        this.#hasher.root("", this.#words, PARENT);\n        return true;\n      }',
+    from: "if (parent === 0) return false;",
+    to: 'if (parent === 0) {\n      this.#hasher.root("", words, PARENT);\n      this.#chainFrom(context, i, count);\n      return true;\n    }',
   },
   {
     name: "the cache salt is no part of a block",
