@@ -116,6 +116,7 @@ export class Connection implements Reader {
     socket.on("end", this.#onEnd);
     socket.on("error", this.#onError);
     socket.on("close", this.#onEnd);
+    socket.on("data", this.#onData);
     this.#host.options.readTurns.add(this);
     this.#cancelDeadline = startDeadline(clock, handshakeTimeoutMs, () => {
       const text = this.#isJudging
@@ -192,7 +193,7 @@ export class Connection implements Reader {
       this.#socket.end();
       // Unread bytes would make the system reset the connection, and the peer lose what it has not read yet.
       this.#socket
-        .off("data", this.received)
+        .off("data", this.#onData)
         .on("data", () => {})
         .resume();
       const timer = clock.setTimeout(() => this.#socket.destroy(), lingerMs);
@@ -202,8 +203,7 @@ export class Connection implements Reader {
     return this.finished;
   }
 
-  /** Takes what the socket has read; who made the connection sees to that. */
-  readonly received = (chunk: Uint8Array): void => {
+  readonly #onData = (chunk: Uint8Array): void => {
     if (this.#status === "closed") return;
     this.#host.options.readTurns.read(this, chunk.length);
     try {

@@ -1,4 +1,4 @@
-import { connect, type Socket as NetSocket, type OnReadOpts } from "node:net";
+import { connect, type Socket as NetSocket } from "node:net";
 import { TransportError, type TransportErrorCode } from "../../src/errors.ts";
 import { backoffMs } from "../shared/backoff.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
@@ -18,9 +18,6 @@ const STUBBORN: ReadonlySet<TransportErrorCode> = new Set([
 
 /** Time for one of several addresses of a host before the next is tried beside it; Node's 250 ms are short abroad. */
 const ADDRESS_ATTEMPT_MS = 1_000;
-
-/** Where the system puts what it reads, of all sockets: it is taken out before the next read. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(65_536);
 
 /** Connects, and connects again, until it is stopped. */
 export class Dialer {
@@ -95,11 +92,9 @@ export class Dialer {
 
   #open(): NetSocket {
     const endpoint = this.#endpoint;
-    const onread: OnReadOpts = { buffer: READ_BUFFER, callback: this.#onRead };
-    if (endpoint.scheme === "ipc") return connect({ path: endpoint.path ?? "", onread });
+    if (endpoint.scheme === "ipc") return connect({ path: endpoint.path ?? "" });
     const { lookup } = this.#host.options;
     return connect({
-      onread,
       host: endpoint.host ?? "",
       port: endpoint.port,
       autoSelectFamily: true,
@@ -107,14 +102,6 @@ export class Dialer {
       ...(lookup && { lookup }),
     });
   }
-
-  /** Unlike one that emits its data, such a socket reads nothing more from the moment when it is paused. */
-  readonly #onRead = (bytes: number): boolean => {
-    const chunk = Buffer.allocUnsafeSlow(bytes);
-    READ_BUFFER.copy(chunk, 0, 0, bytes);
-    this.#connection?.received(chunk);
-    return true;
-  };
 
   #connected(socket: NetSocket): void {
     this.#cancel = null;
