@@ -108,6 +108,6 @@ test("sockets of one transport that are all full deliver a few chunks in a turn,
   }
   await Promise.all(done);
   for (const each of [...subscribers, ...servers]) await each[Symbol.asyncDispose]();
-  // Eight chunks, each of which ends a message that an earlier one began, and one more socket's read.
-  assert.ok(most > 0 && most <= 9 * 66, `${most} messages in one turn`);
+  // Eight chunks in a turn, and a ninth that the system had read already. This turn may begin in the middle of theirs.
+  assert.ok(most > 0 && most <= 2 * 9 * 66, `${most} messages in one turn`);
 });
