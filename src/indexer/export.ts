@@ -59,7 +59,7 @@ export function importBlocks(
       `index: pod ${into.pod} rank ${into.rank} has told of blocks already; import before its events`,
     );
   }
-  source.isHidden = true;
+  index.sources.setHidden(source, true);
   for (const group of groups) source.groups.add(group);
   new ImportStep(index, source).run(blocks);
 }

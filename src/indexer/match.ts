@@ -35,11 +35,6 @@ export interface MatchRequest {
   readonly tierWeights: TierWeights;
 }
 
-// Parts of a word by which matches are sorted: bits for a source's order, and the most blocks by which two can differ.
-const ORDER_BITS = 14;
-const ORDER_MASK = (1 << ORDER_BITS) - 1;
-const MOST_MISSING = 2 ** (32 - ORDER_BITS) - 1;
-
 /** Answers queries; what it needs for one it uses again for the next. */
 export class Matcher {
   readonly #index: HolderIndex;
@@ -85,38 +80,28 @@ export class Matcher {
     if (sources.haveGroups || sources.haveRanks || chain.context.speculative.size > 0 || chain.length === 0)
       return null;
     const plain = this.#plain;
-    plain.run(chain, this.#asked(request));
-    const { found, known } = plain;
-    const byPod = sources.byPod();
-    let longest = 0;
-    for (const number of found) if (known[number]! > longest) longest = known[number]!;
+    const longest = plain.run(chain, request.readyPods);
     if (longest === 0) return [];
-    if (longest > MOST_MISSING) return null;
-    const keys = new Uint32Array(found.length);
-    for (let at = 0; at < found.length; at++) {
-      const source = sources.numbered(found[at]!);
-      keys[at] = ((longest - known[found[at]!]!) << ORDER_BITS) | source.order;
-    }
-    keys.sort();
+    const { found, known } = plain;
     chain.mention(longest);
     contexts.settle(chain.context);
-    const matches: PodMatch[] = [];
-    let ranks: readonly RankMatch[] = [];
-    for (const key of keys) {
-      const source = byPod[key & ORDER_MASK]!;
-      // Neighbours are alike: what they have in common is the same object.
-      if (!plain.isLike(source.number, source.rank, ranks[0])) ranks = [rankMatch(source.rank, this.#claim(source, 0))];
-      matches.push(podMatch(source.pod, known[source.number]!, ranks, chain));
+    const order = sources.podOrder();
+    const matches = new Array<PodMatch>(found.length);
+    // Neighbours are alike: what they have in common is made once.
+    let common = podMatch("", 0, [], chain);
+    const places = order.sort(found, known, longest);
+    for (let at = 0; at < found.length; at++) {
+      const place = places[at]!;
+      const number = order.numbers[place]!;
+      const rank = order.ranks[place]!;
+      if (!plain.isLike(number, rank, common.ranks[0])) {
+        const ranks = [rankMatch(rank, this.#claim(sources.numbered(number), 0))];
+        common = podMatch("", known[number]!, ranks, chain);
+      }
+      const { blockSize, matchedBlocks, matchedTokens, matchPercent, ranks } = common;
+      matches[at] = { pod: order.pods[place]!, blockSize, matchedBlocks, matchedTokens, matchPercent, ranks };
     }
     return matches;
-  }
-
-  #asked({ readyPods }: MatchRequest): (source: number) => boolean {
-    const { sources } = this.#index;
-    return (number) => {
-      const { isHidden, groups, pod } = sources.numbered(number);
-      return !isHidden && groups.size === 0 && (readyPods === undefined || readyPods.has(pod));
-    };
   }
 
   #chains({ model, lora, prompt, blockSize }: MatchRequest): PromptChain[] {
@@ -133,7 +118,7 @@ export class Matcher {
   #plainClaims(chain: PromptChain, request: MatchRequest): Claim[] {
     const { sources } = this.#index;
     const plain = this.#plain;
-    plain.run(chain, this.#asked(request));
+    plain.run(chain, request.readyPods);
     const claims: Claim[] = [];
     for (const number of plain.found) {
       const known = plain.known[number]!;
@@ -153,9 +138,9 @@ export class Matcher {
       source,
       matchedBlocks,
       knownBlocks,
-      gpuBlocks: knownBlocks === 0 ? 0 : plain.gpu[number]!,
-      cpuBlocks: knownBlocks === 0 ? 0 : plain.memory[number]!,
-      weightedBlocks: knownBlocks === 0 ? 0 : plain.weight[number]!,
+      gpuBlocks: plain.gpuBlocks(number),
+      cpuBlocks: plain.memoryBlocks(number),
+      weightedBlocks: plain.weightedBlocks(number),
       isLowerBound: false,
     };
   }

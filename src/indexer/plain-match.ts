@@ -14,13 +14,13 @@ import type { PromptChain } from "./prompt-chain.ts";
 export class PlainMatch {
   readonly #index: HolderIndex;
   readonly #gpuWeight: number;
-  /** Blocks from the first one on, −1 for who was not met; likewise on the GPU, and at least in memory; and each by its weight. */
+  /** Blocks from the first one on, −1 for who was not met. */
   known: Int32Array = new Int32Array(0);
-  gpu: Int32Array = new Int32Array(0);
-  memory: Int32Array = new Int32Array(0);
-  weight: Float64Array = new Float64Array(0);
-  /** 1 for who is counted in detail. */
+  /** 1 for who is counted in detail: likewise on the GPU, and at least in memory; and each by its weight. */
   #isDetailed = new Uint8Array(0);
+  #gpu = new Int32Array(0);
+  #memory = new Int32Array(0);
+  #weight = new Float64Array(0);
   // Of the block that is looked at, over the names that a source has for it.
   #isOnGpu = new Uint8Array(0);
   #isInMemory = new Uint8Array(0);
@@ -47,10 +47,25 @@ export class PlainMatch {
       match !== undefined &&
       match.rank === rank &&
       match.matchedBlocks === this.known[source] &&
-      match.gpuBlocks === this.gpu[source] &&
-      match.cpuBlocks === this.memory[source] &&
-      match.weightedBlocks === this.weight[source]
+      match.gpuBlocks === this.gpuBlocks(source) &&
+      match.cpuBlocks === this.memoryBlocks(source) &&
+      match.weightedBlocks === this.weightedBlocks(source)
     );
+  }
+
+  /** Of those that the source has, these lie on the GPU from the first one on. */
+  gpuBlocks(source: number): number {
+    return this.#isDetailed[source] === 1 ? this.#gpu[source]! : this.knownBlocks(source);
+  }
+
+  /** Likewise at least in memory. */
+  memoryBlocks(source: number): number {
+    return this.#isDetailed[source] === 1 ? this.#memory[source]! : this.knownBlocks(source);
+  }
+
+  /** Each of them by its weight. */
+  weightedBlocks(source: number): number {
+    return this.#isDetailed[source] === 1 ? this.#weight[source]! : this.knownBlocks(source) * this.#gpuWeight;
   }
 
   /** Blocks that the source has from the first one on. */
@@ -58,12 +73,12 @@ export class PlainMatch {
     return Math.max(0, this.known[source] ?? 0);
   }
 
-  /** `isAsked`: whether the source of this number is to be considered. */
-  run(chain: PromptChain, isAsked: (source: number) => boolean): void {
+  /** Returns how many blocks the longest have. `readyPods`: which pods are to be considered; all, if it is not given. */
+  run(chain: PromptChain, readyPods: ReadonlySet<string> | undefined): number {
     this.#begin();
     const first = chain.length === 0 ? 0 : chain.block(0);
-    if (first === 0) return;
-    this.#open(first, isAsked);
+    if (first === 0) return 0;
+    this.#open(first, readyPods);
     let blocks = 0;
     while (blocks < chain.length) {
       const block = chain.block(blocks);
@@ -73,7 +88,8 @@ export class PlainMatch {
       if (!this.#extend(block, blocks)) break;
       blocks++;
     }
-    this.#end(blocks);
+    this.#meetBits(blocks);
+    return blocks;
   }
 
   #begin(): void {
@@ -89,10 +105,10 @@ export class PlainMatch {
 
   #widen(sources: number): void {
     this.known = new Int32Array(sources);
-    this.gpu = new Int32Array(sources);
-    this.memory = new Int32Array(sources);
-    this.weight = new Float64Array(sources);
     this.#isDetailed = new Uint8Array(sources);
+    this.#gpu = new Int32Array(sources);
+    this.#memory = new Int32Array(sources);
+    this.#weight = new Float64Array(sources);
     this.#isOnGpu = new Uint8Array(sources);
     this.#isInMemory = new Uint8Array(sources);
     this.#blockWeight = new Float64Array(sources);
@@ -101,22 +117,37 @@ export class PlainMatch {
   }
 
   /** Everybody who holds the first block. */
-  #open(block: number, isAsked: (source: number) => boolean): void {
-    const { holders, holdings } = this.#index;
+  #open(block: number, readyPods: ReadonlySet<string> | undefined): void {
+    const { holders, holdings, sources } = this.#index;
+    const order = sources.podOrder();
+    const list = (source: number): void => {
+      if (!order.isPlain(source) || this.known[source] !== -1) return;
+      if (readyPods === undefined || readyPods.has(order.podOf(source))) this.#list(source, 0);
+    };
     const crowd = holders.crowd(block);
     if (crowd === undefined) {
       for (let holding = holders.list(block); holding !== 0; holding = holdings.next(holding)) {
-        const source = holdings.source(holding);
-        if (this.known[source] === -1 && isAsked(source)) this.#list(source, 0);
+        list(holdings.source(holding));
       }
       return;
     }
-    forEachBit(crowd.plain, crowd.plain.length, (source) => {
-      if (isAsked(source)) this.#setBit(source);
-    });
-    forEachBit(crowd.odd, crowd.odd.length, (source) => {
-      if (isAsked(source)) this.#list(source, 0);
-    });
+    this.#setBits(crowd.plain, order.plain);
+    if (readyPods !== undefined) {
+      forEachBit(this.#bits, this.#bitWords, (source) => {
+        if (!readyPods.has(order.podOf(source))) this.#bits[source >>> 5]! &= ~(1 << (source & 31));
+      });
+    }
+    forEachBit(crowd.odd, crowd.odd.length, list);
+  }
+
+  /** Who is in both. */
+  #setBits(some: Uint32Array, others: Uint32Array): void {
+    const words = Math.min(some.length, others.length);
+    for (let word = 0; word < words; word++) {
+      const both = some[word]! & others[word]!;
+      this.#bits[word] = both;
+      if (both !== 0) this.#bitWords = word + 1;
+    }
   }
 
   #setBit(source: number): void {
@@ -220,6 +251,18 @@ export class PlainMatch {
     this.#settle(i);
   }
 
+  /** All that are bits have so many blocks. */
+  #meetBits(blocks: number): void {
+    const { known, found } = this;
+    for (let word = 0; word < this.#bitWords; word++) {
+      for (let left = this.#bits[word]!; left !== 0; left &= left - 1) {
+        const source = 32 * word + 31 - Math.clz32(left & -left);
+        if (known[source] === -1) found.push(source);
+        known[source] = blocks;
+      }
+    }
+  }
+
   /** All that are bits are listed from now on; they have so many blocks. */
   #listBits(blocks: number): void {
     forEachBit(this.#bits, this.#bitWords, (source) => this.#list(source, blocks));
@@ -243,9 +286,9 @@ export class PlainMatch {
     if (this.#isDetailed[source] === 0) {
       this.#isDetailed[source] = 1;
       this.#detailed.push(source);
-      this.gpu[source] = i;
-      this.memory[source] = i;
-      this.weight[source] = i * this.#gpuWeight;
+      this.#gpu[source] = i;
+      this.#memory[source] = i;
+      this.#weight[source] = i * this.#gpuWeight;
       // Another name for the block that came before was a plain one.
       this.#isOnGpu[source] = 1;
       this.#isInMemory[source] = 1;
@@ -263,25 +306,13 @@ export class PlainMatch {
     let left = 0;
     for (const source of detailed) {
       if (this.known[source] !== i + 1) continue;
-      if (this.#isOnGpu[source] === 1 && this.gpu[source] === i) this.gpu[source] = i + 1;
-      if (this.#isInMemory[source] === 1 && this.memory[source] === i) this.memory[source] = i + 1;
-      this.weight[source]! += this.#blockWeight[source]!;
+      if (this.#isOnGpu[source] === 1 && this.#gpu[source] === i) this.#gpu[source] = i + 1;
+      if (this.#isInMemory[source] === 1 && this.#memory[source] === i) this.#memory[source] = i + 1;
+      this.#weight[source]! += this.#blockWeight[source]!;
       detailed[left++] = source;
     }
     // Nearly always all go on, and to set a length takes longer than all of this.
     if (left < detailed.length) detailed.length = left;
-  }
-
-  /** `blocks`: how many the longest have. */
-  #end(blocks: number): void {
-    if (this.#bitWords > 0) this.#listBits(blocks);
-    for (const source of this.found) {
-      if (this.#isDetailed[source] === 1) continue;
-      const plain = this.known[source]!;
-      this.gpu[source] = plain;
-      this.memory[source] = plain;
-      this.weight[source] = plain * this.#gpuWeight;
-    }
   }
 }
 

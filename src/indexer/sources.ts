@@ -7,6 +7,7 @@ import { getOrCreate } from "./maps.ts";
 import { Names } from "./names.ts";
 import { NumberedList } from "./numbered.ts";
 import type { Orphans } from "./orphans.ts";
+import { PodOrder } from "./pod-order.ts";
 
 /** What one engine process has told: its indexed blocks by its own names, and those that wait. */
 export class Source {
@@ -18,12 +19,10 @@ export class Source {
   readonly names: Names;
   readonly orphans: Orphans;
   readonly groups: AttentionGroups = new AttentionGroups();
-  /** Imported, and not known to be true still: queries pass over it. */
+  /** Imported, and not known to be true still: queries pass over it. See `Sources.setHidden`. */
   isHidden = false;
   /** Whether `Sources` knows it. */
   isKept = false;
-  /** Its place in `Sources.byPod`. */
-  order = 0;
   /** Where its last event belonged: the next one's belongs there, too, as a rule. */
   lastContext: Context | undefined;
   /** What its last event spoke of last; 0 for none. It may be gone by now, or be another source's: see `Holdings.is`. */
@@ -54,7 +53,7 @@ export class Sources {
   readonly #withoutFirstBlock = new Set<Source>();
   /** Pods of which more than one rank is kept. */
   #podsWithRanks = 0;
-  #byPod: Source[] | null = null;
+  #podOrder: PodOrder | null = null;
   #size = 0;
 
   constructor(newTable: () => HashTable, newOrphans: () => Orphans) {
@@ -73,7 +72,10 @@ export class Sources {
 
   /** Gives the source a number by which its holdings can name it, unless too many have one. */
   number(source: Source): number {
-    if (source.number === 0) source.number = this.#numbers.add(source);
+    if (source.number === 0) {
+      source.number = this.#numbers.add(source);
+      this.#podOrder = null;
+    }
     return source.number;
   }
 
@@ -98,13 +100,16 @@ export class Sources {
     return this.#models.get(model)?.get(pod)?.values() ?? [];
   }
 
-  /** All of them by the name of the pod, each with its place there as `order`. Made anew after one has come or gone. */
-  byPod(): readonly Source[] {
-    if (this.#byPod === null) {
-      this.#byPod = [...this.all()].sort((left, right) => (left.pod < right.pod ? -1 : left.pod > right.pod ? 1 : 0));
-      for (const [order, source] of this.#byPod.entries()) source.order = order;
-    }
-    return this.#byPod;
+  /** Of all that are there now; made anew after one has come, gone or changed. */
+  podOrder(): PodOrder {
+    this.#podOrder ??= new PodOrder(this.all(), this.numbers);
+    return this.#podOrder;
+  }
+
+  /** Queries pass over a source that is hidden. */
+  setHidden(source: Source, isHidden: boolean): void {
+    source.isHidden = isHidden;
+    this.#podOrder = null;
   }
 
   /** Whether any rank has told of attention groups. */
@@ -134,6 +139,7 @@ export class Sources {
     }
     if (!source.isKept) this.#set(source);
     if (source.groups.size === 0) return;
+    if (!this.#hybrid.has(source)) this.#podOrder = null;
     this.#hybrid.add(source);
     if (source.groups.needFirstBlock) this.#withoutFirstBlock.delete(source);
     else this.#withoutFirstBlock.add(source);
@@ -145,7 +151,7 @@ export class Sources {
     ranks.set(source.rank, source);
     if (ranks.size === 2) this.#podsWithRanks++;
     source.isKept = true;
-    this.#byPod = null;
+    this.#podOrder = null;
     this.#size++;
   }
 
@@ -155,7 +161,7 @@ export class Sources {
     if (!source.isKept) return;
     source.isKept = false;
     source.lastContext = undefined;
-    this.#byPod = null;
+    this.#podOrder = null;
     const pods = this.#models.get(source.model);
     const ranks = pods?.get(source.pod);
     if (pods === undefined || ranks === undefined) return;

@@ -234,7 +234,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
 
   reveal(source: BlockSource): void {
     const known = this.#index.sources.find(source);
-    if (known !== undefined) known.isHidden = false;
+    if (known !== undefined) this.#index.sources.setHidden(known, false);
   }
 
   #promptOf(
