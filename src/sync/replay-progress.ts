@@ -9,8 +9,6 @@ export type ReplayPurpose = "start" | "verify" | "fill" | "check" | "rebuild";
 export interface ReplayRequest {
   readonly id: number;
   readonly purpose: ReplayPurpose;
-  /** First sequence to ask for: that of the last batch known, so that the reply proves whose it is. */
-  readonly from: number;
 }
 
 /**
@@ -55,22 +53,22 @@ export class ReplayProgress {
   }
 
   /** Wants a replay, instead of any other. */
-  ask(purpose: ReplayPurpose, from: number): void {
+  ask(purpose: ReplayPurpose): void {
     if (this.#request !== null) this.wasComplete = false;
     this.#tries = 0;
     this.wasUnidentified = false;
     this.hasMetLive = false;
-    this.#renew(purpose, from);
+    this.#renew(purpose);
   }
 
   /** Wants another one for the same purpose, since this one is over; `false` where that has been tried too often. */
-  askAgain(from: number): boolean {
+  askAgain(): boolean {
     if (this.#request === null) return false;
     this.wasUnidentified = this.isAnswered && !this.isIdentified;
     this.wasComplete = false;
     this.#tries++;
     if (this.#tries >= MAX_TRIES) return false;
-    this.#renew(this.#request.purpose, from);
+    this.#renew(this.#request.purpose);
     return true;
   }
 
@@ -90,11 +88,11 @@ export class ReplayProgress {
     this.wasComplete = isComplete;
   }
 
-  #renew(purpose: ReplayPurpose, from: number): void {
+  #renew(purpose: ReplayPurpose): void {
     this.isAnswered = false;
     this.isIdentified = false;
     this.hasAdvanced = false;
     this.#lastId++;
-    this.#request = { id: this.#lastId, purpose, from };
+    this.#request = { id: this.#lastId, purpose };
   }
 }

@@ -93,7 +93,8 @@ export class ReplayRunner {
   }
 
   #start(request: ReplayRequest): void {
-    const { id, from } = request;
+    const { id } = request;
+    const from = this.#sequencer.replayFrom;
     const { transport, clock, gate, turns, options } = this.#parts;
     this.#counters.replayRequested(from);
     try {

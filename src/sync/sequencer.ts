@@ -111,6 +111,11 @@ export class Sequencer {
     return this.#replay.request;
   }
 
+  /** What to ask that replay for first, as of now: the last batch known, so that the reply proves whose it is. */
+  get replayFrom(): number {
+    return this.request?.purpose === "rebuild" ? 0 : (this.#last ?? 0);
+  }
+
   /** Whether the replay that ended last did what it was wanted for. */
   get wasReplayComplete(): boolean {
     return this.#replay.wasComplete;
@@ -213,7 +218,7 @@ export class Sequencer {
     const isComplete = replay.isIdentified && !this.#isMissingAny;
     // Without a marker, a reply that brings nothing new says the same.
     if (isComplete && (end === "marker" || !replay.hasAdvanced)) this.#finish(true);
-    else if (!replay.askAgain(this.#last ?? 0)) this.#giveUp();
+    else if (!replay.askAgain()) this.#giveUp();
   }
 
   /** The stream has been quiet: asks whether something was lost at its end. */
@@ -472,7 +477,7 @@ export class Sequencer {
   #ask(purpose: ReplayPurpose): void {
     // What an earlier replay left may be of another process.
     if (purpose !== "fill") this.#pending.clear();
-    this.#replay.ask(purpose, purpose === "rebuild" ? 0 : (this.#last ?? 0));
+    this.#replay.ask(purpose);
   }
 
   #finish(isComplete: boolean): void {

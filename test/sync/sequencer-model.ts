@@ -249,7 +249,13 @@ export class SequencerModel {
       return null;
     }
     if (this.#replay?.id !== request.id) {
-      this.#replay = { id: request.id, from: request.from, replies: null, process: this.#process, isAnswered: false };
+      this.#replay = {
+        id: request.id,
+        from: this.sequencer.replayFrom,
+        replies: null,
+        process: this.#process,
+        isAnswered: false,
+      };
     }
     const replay = this.#replay;
     if (replay.replies === null) {

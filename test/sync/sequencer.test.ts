@@ -17,6 +17,8 @@ interface Bench {
   /** Answers the replay that is wanted. */
   replay(process: string, ...sequences: readonly number[]): void;
   end(end: "marker" | "silence" | "unanswered"): void;
+  /** The replay that is wanted: its number, its purpose, and the first sequence to ask for. */
+  asked(): readonly unknown[];
   /** What was logged since the last time. */
   news(): string[];
 }
@@ -53,6 +55,7 @@ function bench(options: { readonly canReplay?: boolean; readonly maxHeldBytes?: 
       for (const sequence of sequences) sequencer.replayed(id, sequence, payload(process, sequence));
     },
     end: (end) => sequencer.ended(sequencer.request!.id, end),
+    asked: () => [sequencer.request?.id, sequencer.request?.purpose, sequencer.replayFrom],
     news() {
       const news = log.slice(told);
       told = log.length;
@@ -72,9 +75,9 @@ function knowing(last: number, options: Parameters<typeof bench>[0] = {}): Bench
 }
 
 test("a stream begins with a replay from 0, and what comes live meanwhile follows it in order", () => {
-  const { sequencer, live, replay, end, news } = bench();
+  const { sequencer, live, replay, end, news, asked } = bench();
   sequencer.connected(1);
-  assert.deepEqual(sequencer.request, { id: 1, purpose: "start", from: 0 });
+  assert.deepEqual(asked(), [1, "start", 0]);
   live("a", 3, 4);
   assert.equal(sequencer.status, "catching-up");
   assert.deepEqual(news(), []);
@@ -168,9 +171,9 @@ test("a rebuild that reaches further back makes the picture anew", () => {
 });
 
 test("a gap is filled by a replay that begins with the last batch known", () => {
-  const { sequencer, live, replay, news } = knowing(2);
+  const { sequencer, live, replay, news, asked } = knowing(2);
   live("a", 5, 6);
-  assert.deepEqual(sequencer.request, { id: 2, purpose: "fill", from: 2 });
+  assert.deepEqual(asked(), [2, "fill", 2]);
   replay("a", 2, 3, 4, 5);
   assert.deepEqual(news(), ["missed 2", "a3", "a4", "a5", "a6"]);
   assert.equal(sequencer.status, "live");
@@ -184,17 +187,17 @@ test("without a replay endpoint a gap costs what came before it", () => {
 });
 
 test("a hole within a replay is asked for again, from the last batch before it", () => {
-  const { sequencer, live, replay, end, news } = knowing(0);
+  const { sequencer, live, replay, end, news, asked } = knowing(0);
   live("a", 9);
   replay("a", 0, 1, 4, 5, 8);
   end("silence");
   assert.ok(!sequencer.wasReplayComplete);
-  assert.deepEqual(sequencer.request, { id: 3, purpose: "fill", from: 1 });
+  assert.deepEqual(asked(), [3, "fill", 1]);
   replay("a", 1, 2, 5);
   end("silence");
   replay("a", 2, 3, 6);
   end("marker");
-  assert.equal(sequencer.request?.from, 6);
+  assert.equal(sequencer.replayFrom, 6);
   replay("a", 6, 7);
   assert.deepEqual(news(), ["missed 8", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"]);
 });
@@ -212,13 +215,13 @@ test("a hole that three replays cannot fill costs what came before it, and the s
 });
 
 test("where the endpoint has the last batch known no more, the second reply says so at once", () => {
-  const { sequencer, live, replay, end, news } = knowing(1);
+  const { live, replay, end, news, asked } = knowing(1);
   live("a", 9);
   replay("a", 5, 6);
   end("silence");
   replay("a", 5);
   assert.deepEqual(news(), ["missed 7", "purge gap", "a5", "a6"]);
-  assert.deepEqual(sequencer.request, { id: 4, purpose: "fill", from: 6 });
+  assert.deepEqual(asked(), [4, "fill", 6]);
   replay("a", 6, 7, 8);
   assert.deepEqual(news(), ["a7", "a8", "a9"]);
 });
@@ -235,11 +238,11 @@ test("an endpoint that never answers stalls a stream once, and no gap after it",
 });
 
 test("a replay without an end marker is over when another one brings nothing new", () => {
-  const { sequencer, replay, end, news } = bench();
+  const { sequencer, replay, end, news, asked } = bench();
   sequencer.connected(1);
   replay("a", 0, 1);
   end("silence");
-  assert.deepEqual(sequencer.request, { id: 2, purpose: "start", from: 1 });
+  assert.deepEqual(asked(), [2, "start", 1]);
   replay("a", 1);
   end("silence");
   assert.equal(sequencer.request, null);
@@ -269,9 +272,9 @@ test("a sequence that starts over is a restart, with and without a replay endpoi
 });
 
 test("a sequence that goes backwards is a restart, and its beginning is asked for", () => {
-  const { sequencer, live, replay, news } = knowing(3);
+  const { live, replay, news, asked } = knowing(3);
   live("b", 2);
-  assert.deepEqual(sequencer.request, { id: 2, purpose: "start", from: 0 });
+  assert.deepEqual(asked(), [2, "start", 0]);
   replay("b", 0, 1, 2);
   assert.deepEqual(news(), ["restarted", "purge restart", "b0", "b1", "b2"]);
 });
@@ -284,11 +287,11 @@ test("without replay a sequence that goes backwards leaves a partial stream", ()
 });
 
 test("after a new connection the same process is recognised, and nothing is forgotten", () => {
-  const { sequencer, replay, news } = knowing(3);
+  const { sequencer, replay, news, asked } = knowing(3);
   sequencer.disconnected();
   assert.equal(sequencer.status, "connecting");
   sequencer.connected(2);
-  assert.deepEqual(sequencer.request, { id: 2, purpose: "verify", from: 3 });
+  assert.deepEqual(asked(), [2, "verify", 3]);
   sequencer.live(2, 6, payload("a", 6));
   assert.deepEqual(news(), [], "what comes live waits until then");
   replay("a", 3, 4, 5);
@@ -296,23 +299,23 @@ test("after a new connection the same process is recognised, and nothing is forg
 });
 
 test("after a new connection another process is recognised by what it published under a known sequence", () => {
-  const { sequencer, replay, news } = knowing(3);
+  const { sequencer, replay, news, asked } = knowing(3);
   sequencer.disconnected();
   sequencer.connected(2);
   sequencer.live(2, 4, payload("b", 4));
   replay("b", 3);
-  assert.deepEqual(sequencer.request, { id: 3, purpose: "start", from: 0 });
+  assert.deepEqual(asked(), [3, "start", 0]);
   assert.ok(sequencer.wasReplayComplete, "the first replay has told what it was asked");
   replay("b", 0, 1, 2, 3);
   assert.deepEqual(news(), ["restarted", "purge restart", "b0", "b1", "b2", "b3", "b4"]);
 });
 
 test("after a new connection another process is recognised by what it has not published", () => {
-  const { sequencer, replay, end, news } = knowing(3);
+  const { sequencer, replay, end, news, asked } = knowing(3);
   sequencer.disconnected();
   sequencer.connected(2);
   end("marker");
-  assert.deepEqual(sequencer.request, { id: 3, purpose: "start", from: 0 });
+  assert.deepEqual(asked(), [3, "start", 0]);
   replay("b", 0);
   end("marker");
   assert.deepEqual(news(), ["restarted", "purge restart", "b0"]);
@@ -348,9 +351,9 @@ test("a batch of a connection that nobody announced announces it", () => {
 });
 
 test("a quiet stream finds out what it lost at its end", () => {
-  const { sequencer, replay, end, news } = knowing(3);
+  const { sequencer, replay, end, news, asked } = knowing(3);
   sequencer.check();
-  assert.deepEqual(sequencer.request, { id: 2, purpose: "check", from: 3 });
+  assert.deepEqual(asked(), [2, "check", 3]);
   assert.equal(sequencer.status, "live", "nothing waits for a check");
   replay("a", 3, 4);
   end("marker");
@@ -394,7 +397,7 @@ test("of too many batches that wait the oldest go, and are asked for again", () 
   assert.ok(sequencer.heldBytes <= 3 * 140);
   replay("a", 0, 1);
   end("marker");
-  assert.equal(sequencer.request?.from, 1);
+  assert.equal(sequencer.replayFrom, 1);
   replay("a", 1, 2, 3);
   assert.deepEqual(news(), ["a1", "a2", "a3", "a4", "a5"]);
 });
