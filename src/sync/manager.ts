@@ -5,6 +5,7 @@ import type { PrefixIndexer } from "../indexer/indexer.ts";
 import type { Transport } from "../transport.ts";
 import { observeAll } from "./observers.ts";
 import { resolveStreamOptions, type StreamOptions } from "./options.ts";
+import { ReplayLine } from "./replay-line.ts";
 import type { RestoredStreams } from "./restored.ts";
 import type { PodDirectory, PodInfo, SyncObserver } from "./status.ts";
 import { EventStream, type StreamParts } from "./stream.ts";
@@ -53,12 +54,14 @@ export class KVEventManager implements PodListener, PodDirectory, AsyncDisposabl
   constructor(parts: KVEventManagerParts) {
     const { transport, indexer, discoveries = [], observers = [], clock = systemClock, options = {} } = parts;
     const { unixMs = Date.now } = parts;
+    const turns = new TurnQueue(clock);
     this.#discoveries = discoveries;
     this.#parts = {
       transport,
       indexer,
       clock,
-      turns: new TurnQueue(clock),
+      turns,
+      line: new ReplayLine(clock, turns),
       unixMs,
       observer: observeAll(observers),
       options: resolveStreamOptions(options),

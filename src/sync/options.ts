@@ -4,7 +4,7 @@ import { ConfigurationError } from "../errors.ts";
 export interface StreamOptions {
   /**
    * Time for a replay endpoint to give its first answer.
-   * @default 5_000 // AIBrix's AIBRIX_ZMQ_REPLAY_TIMEOUT; what comes live waits so long at most
+   * @default 5_000 // AIBrix's AIBRIX_ZMQ_REPLAY_TIMEOUT; what comes live waits so long at most, from when it is asked
    */
   readonly replayTimeoutMs?: number;
   /**

@@ -3,7 +3,8 @@ import type { Transport } from "../transport.ts";
 import type { Gate } from "./gate.ts";
 import type { ResolvedStreamOptions } from "./options.ts";
 import { Replay } from "./replay.ts";
-import type { ReplayEnd, ReplayRequest } from "./replay-progress.ts";
+import type { ReplayLine } from "./replay-line.ts";
+import type { ReplayEnd } from "./replay-progress.ts";
 import type { Sequencer } from "./sequencer.ts";
 import type { StreamCounters } from "./stream-counters.ts";
 import type { TurnQueue } from "./turn-queue.ts";
@@ -13,13 +14,17 @@ interface RunnerParts {
   readonly clock: Clock;
   readonly gate: Gate;
   readonly turns: TurnQueue;
+  readonly line: ReplayLine;
   readonly options: ResolvedStreamOptions;
 }
 
-interface Running {
-  readonly request: ReplayRequest;
-  readonly replay: Replay;
-  readonly startedMs: number;
+/** A replay that waits in the line, or runs. */
+interface Wanted {
+  /** Of the sequencer's request. */
+  readonly id: number;
+  /** `null` until it was asked for. */
+  replay: Replay | null;
+  startedMs: number;
 }
 
 /**
@@ -33,7 +38,7 @@ export class ReplayRunner {
   readonly #parts: RunnerParts;
   readonly #onChange: () => void;
   readonly #closing = new Set<Promise<void>>();
-  #running: Running | null = null;
+  #wanted: Wanted | null = null;
   #isClosed = false;
   /** Of the last batch, or check. */
   #stirredMs = 0;
@@ -74,31 +79,43 @@ export class ReplayRunner {
   settle(): void {
     if (this.#isClosed) return;
     const { request } = this.#sequencer;
-    const running = this.#running;
-    if (running !== null && running.request.id !== request?.id) this.#over(running);
-    if (request !== null && this.#running === null) this.#start(request);
+    if (this.#wanted !== null && this.#wanted.id !== request?.id) this.#over(this.#wanted);
+    if (request !== null && this.#wanted === null) this.#enter(request.id);
     this.#remindOfCheck();
     this.#remindOfRebuild();
   }
 
   /** Ends what runs; resolves when all sockets are closed. */
   async close(): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock, line } = this.#parts;
     this.#isClosed = true;
     clock.clearTimeout(this.#checkTimer);
     clock.clearTimeout(this.#rebuildTimer);
-    if (this.#running !== null) this.#dispose(this.#running.replay);
-    this.#running = null;
+    if (this.#wanted !== null) {
+      line.leave(this.#wanted);
+      this.#dispose(this.#wanted.replay);
+    }
+    this.#wanted = null;
     await Promise.all(this.#closing);
   }
 
-  #start(request: ReplayRequest): void {
-    const { id } = request;
-    const from = this.#sequencer.replayFrom;
+  #enter(id: number): void {
+    const wanted = { id, replay: null, startedMs: 0 };
+    this.#wanted = wanted;
+    this.#parts.line.enter(wanted, () => this.#ask(wanted));
+  }
+
+  #ask(wanted: Wanted): void {
+    const { id } = wanted;
+    // It is not wanted any more; whoever found out has not come to `settle` yet.
+    if (this.#sequencer.request?.id !== id) return;
     const { transport, clock, gate, turns, options } = this.#parts;
+    // As of now: while it waited, the stream may have gone on.
+    const from = this.#sequencer.replayFrom;
     this.#counters.replayRequested(from);
+    wanted.startedMs = clock.now();
     try {
-      const replay = new Replay({
+      wanted.replay = new Replay({
         transport,
         clock,
         gate,
@@ -114,12 +131,11 @@ export class ReplayRunner {
         onEnd: (end) => this.#ended(id, end),
         onError: (error) => this.#counters.failed("framing", error),
       });
-      this.#running = { request, replay, startedMs: clock.now() };
     } catch (error) {
       // An endpoint that cannot be used is one that does not answer.
       this.#counters.replayEnded(false, 0);
       this.#counters.failed("transport", error instanceof Error ? error : new Error(String(error)));
-      this.#sequencer.ended(id, "unanswered");
+      this.#ended(id, "unanswered");
     }
   }
 
@@ -129,15 +145,19 @@ export class ReplayRunner {
   }
 
   /** The sequencer wants this replay no more: it has brought all, or not. */
-  #over({ replay, startedMs }: Running): void {
-    this.#running = null;
+  #over(wanted: Wanted): void {
+    const { replay, startedMs } = wanted;
+    this.#wanted = null;
+    this.#parts.line.leave(wanted);
+    if (replay === null) return;
     this.#dispose(replay);
     const succeeded = this.#sequencer.wasReplayComplete;
     this.#counters.replayEnded(succeeded, (this.#parts.clock.now() - startedMs) / 1_000);
     if (succeeded) this.#retryMs = this.#parts.options.replayRetryMinMs;
   }
 
-  #dispose(replay: Replay): void {
+  #dispose(replay: Replay | null): void {
+    if (replay === null) return;
     const closed = replay.close().finally(() => this.#closing.delete(closed));
     this.#closing.add(closed);
   }

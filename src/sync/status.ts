@@ -11,9 +11,9 @@ export interface StreamId {
 
 /**
  * What a stream can promise. `connecting`: there is no connection now, and the index shows what was true when it was
- * lost. `catching-up`: a replay runs, and what comes live waits for it. `live`: the index holds exactly what the engine
- * holds. `partial`: the same, but for what the engine stored before the first event that could be had; nothing in the
- * index is false.
+ * lost. `catching-up`: a replay runs or is next, and what comes live waits for it. `live`: the index holds exactly
+ * what the engine holds. `partial`: the same, but for what the engine stored before the first event that could be had;
+ * nothing in the index is false.
  */
 export type StreamStatus = "connecting" | "catching-up" | "live" | "partial";
 

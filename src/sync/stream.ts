@@ -7,6 +7,7 @@ import { parseLiveMessage } from "./framing.ts";
 import { Gate } from "./gate.ts";
 import { KVEventHandler } from "./handler.ts";
 import type { ResolvedStreamOptions } from "./options.ts";
+import type { ReplayLine } from "./replay-line.ts";
 import { ReplayRunner } from "./replay-runner.ts";
 import { Sequencer } from "./sequencer.ts";
 import type { StreamId, StreamInfo, StreamStatus, SyncObserver } from "./status.ts";
@@ -24,6 +25,8 @@ export interface StreamParts {
   readonly clock: Clock;
   /** Whose turn it is to apply what came. */
   readonly turns: TurnQueue;
+  /** Whose replay is next. */
+  readonly line: ReplayLine;
   /** Milliseconds since 1970: engines date their batches. */
   readonly unixMs: () => number;
   readonly options: ResolvedStreamOptions;

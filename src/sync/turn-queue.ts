@@ -34,6 +34,11 @@ export class TurnQueue {
     return this.#workedMs >= TURN_MS;
   }
 
+  /** Whether somebody waits for a turn: there is more to do than there is time. */
+  get isAwaited(): boolean {
+    return this.#isCalling;
+  }
+
   /** Resolves when all else has had its turn, and those who waited before. */
   next(): Promise<void> {
     return new Promise((resolve) => {
