@@ -18,7 +18,7 @@ export interface ReplayParts {
   readonly from: number;
   /** Time for the first answer. */
   readonly timeoutMs: number;
-  /** Time from one answer to the next. */
+  /** Time from one answer to the next; where others wait for their turn meanwhile, up to `timeoutMs`. */
   readonly idleMs: number;
   readonly onBatch: (sequence: number, payload: Uint8Array) => void;
   /** Called once, unless closed before. */
@@ -113,15 +113,17 @@ export class Replay {
 
   /** One timer for the whole replay instead of one for each answer. */
   #answered(): void {
-    const { clock, idleMs } = this.#parts;
+    const { clock, turns, idleMs, timeoutMs } = this.#parts;
     this.#lastAnswerMs = clock.now();
     if (this.#isAnswered) return;
     this.#isAnswered = true;
     clock.clearTimeout(this.#timer);
     const look = (): void => {
-      const leftMs = this.#isWaiting ? idleMs : this.#lastAnswerMs + idleMs - clock.now();
+      // Where there is more to do than time, what came may not have been read: then the silence is ours.
+      const limitMs = turns.isAwaited ? Math.max(idleMs, timeoutMs) : idleMs;
+      const leftMs = this.#isWaiting ? idleMs : this.#lastAnswerMs + limitMs - clock.now();
       if (leftMs <= 0) this.#end("silence");
-      else this.#timer = clock.setTimeout(look, leftMs);
+      else this.#timer = clock.setTimeout(look, Math.min(idleMs, leftMs));
     };
     this.#timer = clock.setTimeout(look, idleMs);
   }
