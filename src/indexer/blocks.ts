@@ -142,7 +142,7 @@ export class Blocks {
     words[at + CONTEXT] = context.number;
     words[at + HOLDERS] = 0;
     context.table.add(low, high, block);
-    this.#link(context, block, newer);
+    this.#link(context, block, block, newer);
     words[at + EPOCH] = this.#epochOf(1);
     if (this.#expires) setTime(words, at, nowMs);
     return block;
@@ -152,15 +152,15 @@ export class Blocks {
     const words = this.records.data;
     const at = this.records.at(block);
     context.table.remove(words[at]!, words[at + 1]!, block);
-    this.#unlink(context, words, at);
+    this.#unlink(context, block, block);
     words[at + CONTEXT] = 0;
     this.records.give(block);
   }
 
   /**
    * Makes the blocks from number `from` to before `to` the newest of their context, the first of them the newest of all. Ends
-   * at one that is of another context, and returns its number. 0 and the same one twice in a row are passed over. Where they
-   * follow each other already, as those of a prompt that is asked for again, only the times change.
+   * at one that is of another context, and returns its number. 0 and the same one twice in a row are passed over. Those that
+   * follow each other already, as those of a prompt do, move together.
    */
   mention(context: Context, blocks: ArrayLike<number>, from: number, to: number, nowMs: number): number {
     const words = this.records.data;
@@ -168,21 +168,27 @@ export class Blocks {
     const step = this.records.words;
     const epoch = this.#epochOf(to - from) | 0;
     const expires = this.#expires;
+    // The last one that has its place, and the first and last of those that are to be moved behind it.
     let newer = 0;
-    for (let i = from; i < to; i++) {
+    let first = 0;
+    let last = 0;
+    let i = from;
+    for (; i < to; i++) {
       const block = blocks[i]!;
-      if (block === 0 || block === newer) continue;
+      if (block === 0 || block === last) continue;
       const at = block * step;
-      if (words[at + CONTEXT] !== number) return i;
+      if (words[at + CONTEXT] !== number) break;
       words[at + EPOCH] = (words[at + EPOCH]! & LIKE_BEFORE) | epoch;
       if (expires) setTime(words, at, nowMs);
-      if (block !== (newer === 0 ? context.newest : words[newer * step + OLDER])) {
-        this.#unlink(context, words, at);
-        this.#link(context, block, newer);
+      if (last === 0 || words[last * step + OLDER] !== block) {
+        this.#move(context, first, last, newer);
+        newer = last;
+        first = block;
       }
-      newer = block;
+      last = block;
     }
-    return to;
+    this.#move(context, first, last, newer);
+    return i;
   }
 
   /** The epoch of so many mentions. */
@@ -195,26 +201,37 @@ export class Blocks {
     return this.#epoch;
   }
 
-  /** As the next older one than `newer`, or as the newest where that is 0. */
-  #link(context: Context, block: number, newer: number): void {
-    const words = this.records.data;
-    const at = this.records.at(block);
-    const older = newer === 0 ? context.newest : words[this.records.at(newer) + OLDER]!;
-    words[at + NEWER] = newer;
-    words[at + OLDER] = older;
-    if (newer === 0) context.newest = block;
-    else words[this.records.at(newer) + OLDER] = block;
-    if (older === 0) context.oldest = block;
-    else words[this.records.at(older) + NEWER] = block;
+  /** These, each the next older one than the one before, come behind `newer`, or before all where that is 0. None if they are 0. */
+  #move(context: Context, first: number, last: number, newer: number): void {
+    if (first === (newer === 0 ? context.newest : this.#older(newer)) || first === 0) return;
+    this.#unlink(context, first, last);
+    this.#link(context, first, last, newer);
   }
 
-  #unlink(context: Context, words: Int32Array, at: number): void {
-    const newer = words[at + NEWER]!;
-    const older = words[at + OLDER]!;
+  /** As the next older ones than `newer`, or as the newest where that is 0. */
+  #link(context: Context, first: number, last: number, newer: number): void {
+    const words = this.records.data;
+    const older = newer === 0 ? context.newest : this.#older(newer);
+    words[this.records.at(first) + NEWER] = newer;
+    words[this.records.at(last) + OLDER] = older;
+    if (newer === 0) context.newest = first;
+    else words[this.records.at(newer) + OLDER] = first;
+    if (older === 0) context.oldest = last;
+    else words[this.records.at(older) + NEWER] = last;
+  }
+
+  #unlink(context: Context, first: number, last: number): void {
+    const words = this.records.data;
+    const newer = words[this.records.at(first) + NEWER]!;
+    const older = this.#older(last);
     if (newer === 0) context.newest = older;
-    else this.records.data[this.records.at(newer) + OLDER] = older;
+    else words[this.records.at(newer) + OLDER] = older;
     if (older === 0) context.oldest = newer;
-    else this.records.data[this.records.at(older) + NEWER] = newer;
+    else words[this.records.at(older) + NEWER] = newer;
+  }
+
+  #older(block: number): number {
+    return this.records.data[this.records.at(block) + OLDER]!;
   }
 }
 
