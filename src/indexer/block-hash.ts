@@ -1,6 +1,12 @@
 import { type BlockHasher, highWord, lowWord } from "./block-hasher.ts";
 import { type SimdHash, simdHash } from "./simd-hash.ts";
 
+// Words of a hasher's constants.
+const INIT_A = 0;
+const INIT_B = 1;
+const MULTIPLIER_A = 2;
+const MULTIPLIER_B = 3;
+
 /** Fewer blocks are hashed sooner where they are than when they are copied. */
 const MIN_SIMD_BLOCKS = 8;
 
@@ -43,11 +49,8 @@ function multiplierFrom(word: number): number {
  * nothing in common and must not be compared; who stores or sends them says the seed along.
  */
 export class SeededBlockHasher implements BlockHasher {
-  readonly #initA: number;
-  readonly #initB: number;
-  readonly #multiplierA: number;
-  readonly #multiplierB: number;
-
+  /** What each lane begins with, then its multiplier. As fields V8 would read them as floating-point numbers. */
+  readonly #constants: Int32Array;
   readonly #simd: SimdHash | null;
 
   /** `seed`: 64 bits; equal seeds give equal hashes. `simd`: `null` for plain JavaScript, which gives the same. */
@@ -55,10 +58,12 @@ export class SeededBlockHasher implements BlockHasher {
     this.#simd = simd;
     const low = lowWord(seed);
     const high = highWord(seed);
-    this.#initA = scramble(low ^ 0x243f6a88);
-    this.#initB = scramble(high ^ 0x85a308d3);
-    this.#multiplierA = multiplierFrom(scramble(low + rotateLeft(high, 16) + 0x13198a2e));
-    this.#multiplierB = multiplierFrom(scramble(high + rotateLeft(low, 11) + 0x03707344));
+    this.#constants = Int32Array.of(
+      scramble(low ^ 0x243f6a88),
+      scramble(high ^ 0x85a308d3),
+      multiplierFrom(scramble(low + rotateLeft(high, 16) + 0x13198a2e)),
+      multiplierFrom(scramble(high + rotateLeft(low, 11) + 0x03707344)),
+    );
   }
 
   root(key: string, out: Int32Array, at: number): void {
@@ -85,8 +90,8 @@ export class SeededBlockHasher implements BlockHasher {
   ): void {
     this.locals(tokens, start, end - start, 1, out, at);
     if (extraLow === 0 && extraHigh === 0) return;
-    out[at] = rotateLeft(Math.imul(out[at]! ^ extraLow, this.#multiplierA), 15);
-    out[at + 1] = rotateLeft(Math.imul(out[at + 1]! ^ extraHigh, this.#multiplierB), 13);
+    out[at] = rotateLeft(Math.imul(out[at]! ^ extraLow, this.#constants[MULTIPLIER_A]!), 15);
+    out[at + 1] = rotateLeft(Math.imul(out[at + 1]! ^ extraHigh, this.#constants[MULTIPLIER_B]!), 13);
   }
 
   locals(tokens: Uint32Array, start: number, blockSize: number, count: number, out: Int32Array, at: number): void {
@@ -95,15 +100,9 @@ export class SeededBlockHasher implements BlockHasher {
       this.#plainLocals(tokens, start, blockSize, count, out, at);
       return;
     }
-    const constants = {
-      initA: this.#initA,
-      initB: this.#initB,
-      multiplierA: this.#multiplierA,
-      multiplierB: this.#multiplierB,
-    };
     for (let block = 0; block < count; block += atOnce) {
       const some = Math.min(atOnce, count - block);
-      this.#simd!.locals(tokens, start + block * blockSize, blockSize, some, constants, out, at + 2 * block);
+      this.#simd!.locals(tokens, start + block * blockSize, blockSize, some, this.#constants, out, at + 2 * block);
     }
   }
 
@@ -115,11 +114,10 @@ export class SeededBlockHasher implements BlockHasher {
     out: Int32Array,
     at: number,
   ): void {
-    // Without `| 0` V8 reads fields as floating-point numbers, and all that comes of them takes twice as long.
-    const multiplierA = this.#multiplierA | 0;
-    const multiplierB = this.#multiplierB | 0;
-    const initA = this.#initA | 0;
-    const initB = this.#initB | 0;
+    const multiplierA = this.#constants[MULTIPLIER_A]!;
+    const multiplierB = this.#constants[MULTIPLIER_B]!;
+    const initA = this.#constants[INIT_A]!;
+    const initB = this.#constants[INIT_B]!;
     let first = start | 0;
     for (let to = at; to < at + 2 * count; to += 2) {
       let a = initA;
@@ -139,10 +137,10 @@ export class SeededBlockHasher implements BlockHasher {
 
   /** For a given parent no two local hashes collide. */
   chain(parentLow: number, parentHigh: number, out: Int32Array, at: number, count: number): void {
-    const multiplierA = this.#multiplierA | 0;
-    const multiplierB = this.#multiplierB | 0;
-    const initA = this.#initA | 0;
-    const initB = this.#initB | 0;
+    const multiplierA = this.#constants[MULTIPLIER_A]!;
+    const multiplierB = this.#constants[MULTIPLIER_B]!;
+    const initA = this.#constants[INIT_A]!;
+    const initB = this.#constants[INIT_B]!;
     let a = parentLow | 0;
     let b = parentHigh | 0;
     for (let to = at; to < at + 2 * count; to += 2) {
@@ -158,12 +156,12 @@ export class SeededBlockHasher implements BlockHasher {
   }
 
   #text(text: string, domain: number, out: Int32Array, at: number): void {
-    let a = this.#initA ^ domain;
-    let b = this.#initB ^ text.length;
+    let a = this.#constants[INIT_A]! ^ domain;
+    let b = this.#constants[INIT_B]! ^ text.length;
     for (let i = 0; i < text.length; i++) {
       const unit = text.charCodeAt(i);
-      a = rotateLeft(Math.imul(a ^ unit, this.#multiplierA), 15);
-      b = rotateLeft(Math.imul(b ^ unit, this.#multiplierB), 13);
+      a = rotateLeft(Math.imul(a ^ unit, this.#constants[MULTIPLIER_A]!), 15);
+      b = rotateLeft(Math.imul(b ^ unit, this.#constants[MULTIPLIER_B]!), 13);
     }
     out[at] = a;
     out[at + 1] = b;

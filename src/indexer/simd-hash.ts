@@ -21,14 +21,6 @@ interface Exports {
 /** Words of tokens that have room; as many of results lie behind them. */
 const WORDS = 1 << 14;
 
-/** What a `SeededBlockHasher` multiplies and begins with: signed words. */
-export interface HashConstants {
-  readonly initA: number;
-  readonly initB: number;
-  readonly multiplierA: number;
-  readonly multiplierB: number;
-}
-
 /**
  * Local hashes of four blocks at a time, by WebAssembly with SIMD: what `SeededBlockHasher.locals` does in plain JavaScript
  * takes less than half of the time so. The code is made of `simd-hash.wat`. Nothing is kept from call to call.
@@ -52,19 +44,20 @@ export class SimdHash {
     return Math.min(Math.floor(WORDS / blockSize), WORDS / 2) & ~3;
   }
 
-  /** Of at most `capacity` blocks, whose tokens are all there. */
+  /** Of at most `capacity` blocks, whose tokens are all there; `constants`: what each lane begins with, then its multiplier. */
   locals(
     tokens: Uint32Array,
     start: number,
     blockSize: number,
     count: number,
-    { initA, initB, multiplierA, multiplierB }: HashConstants,
+    constants: Int32Array,
     out: Int32Array,
     at: number,
   ): void {
     this.#tokens.set(tokens.subarray(start, start + count * blockSize));
     // What is behind the last block is hashed and not read.
-    this.#exports.locals(blockSize, (count + 3) & ~3, initA, initB, multiplierA, multiplierB);
+    const four = (count + 3) & ~3;
+    this.#exports.locals(blockSize, four, constants[0]!, constants[1]!, constants[2]!, constants[3]!);
     const results = this.#results;
     for (let word = 0; word < 2 * count; word++) out[at + word] = results[word]!;
   }
