@@ -216,7 +216,10 @@ function compose(transport: Transport, options: StoreOptions): DependencyContain
     ]);
     return kubernetesPods({ clock: parts.resolve(CLOCK), ...kubernetes, observer });
   };
-  provide(INDEXER, (parts) => new SyncPrefixHashTable({ clock: parts.resolve(CLOCK), ...options.index }));
+  provide(
+    INDEXER,
+    (parts) => new SyncPrefixHashTable({ clock: parts.resolve(CLOCK), defer: setImmediate, ...options.index }),
+  );
   provide(REGISTRY, () => options.registry ?? new Registry());
   provide(METRICS, (parts) =>
     createMetrics(parts.resolve(REGISTRY), {

@@ -13,9 +13,14 @@ export function* exportBlocks(index: HolderIndex, of: BlockSource): IterableIter
   const source = index.sources.find(of);
   if (source === undefined) return;
   for (const holding of source.names.values()) {
+    // Cleared meanwhile.
+    if (!source.isKept) return;
     if (!index.isExpired(index.holdings.block(holding))) yield exportedHolding(index, holding);
   }
-  for (const orphan of source.orphans.byAge()) yield exportedOrphan(index.orphans, orphan);
+  for (const orphan of source.orphans.byAge()) {
+    if (!source.isKept) return;
+    yield exportedOrphan(index.orphans, orphan);
+  }
 }
 
 function exportedOrphan(records: OrphanRecords, orphan: number): ExportedOrphan {

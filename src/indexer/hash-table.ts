@@ -143,6 +143,25 @@ export class HashTable {
     }
   }
 
+  /**
+   * Takes the last segment that has any out of the table and gives its memory back; the records that it named are in
+   * `into`, which has room for `MAX_SEGMENT_SLOTS`. Returns their number, 0 at the end. Only to be drained further, or
+   * dropped, from then on.
+   */
+  drain(into: Int32Array): number {
+    let count = 0;
+    while (count === 0 && this.#directory.length > 0) {
+      let first = this.#directory.length - 1;
+      const segment = this.#directory[first]!;
+      while (first > 0 && this.#directory[first - 1] === segment) first--;
+      count = this.#list(segment, into);
+      this.#segments.give(segment, this.#slots);
+      this.#directory = this.#directory.subarray(0, first);
+    }
+    this.#size -= count;
+    return count;
+  }
+
   /** Gives all memory back; the table must not be used again. */
   drop(): void {
     for (let entry = 0; entry < this.#directory.length; entry++) {
@@ -274,8 +293,8 @@ export class HashTable {
     return count;
   }
 
-  /** Notes what is in a segment as what is moved; returns how many. */
-  #takeOut(segment: number): number {
+  /** The numbers of the records in a segment; returns how many. */
+  #list(segment: number, into: Int32Array): number {
     const slots = this.#segments.data;
     const tags = segment + this.#slots;
     let count = 0;
@@ -284,11 +303,17 @@ export class HashTable {
       const used = slots[tags + group]! & 0xfefefefe;
       if (used === 0) continue;
       const first = segment + GROUP_SLOTS * group;
-      if ((used & 0xfe) !== 0) movedIndexes[count++] = slots[first]! & INDEX_MASK;
-      if ((used & 0xfe00) !== 0) movedIndexes[count++] = slots[first + 1]! & INDEX_MASK;
-      if ((used & 0xfe0000) !== 0) movedIndexes[count++] = slots[first + 2]! & INDEX_MASK;
-      if (used >>> 24 !== 0) movedIndexes[count++] = slots[first + 3]! & INDEX_MASK;
+      if ((used & 0xfe) !== 0) into[count++] = slots[first]! & INDEX_MASK;
+      if ((used & 0xfe00) !== 0) into[count++] = slots[first + 1]! & INDEX_MASK;
+      if ((used & 0xfe0000) !== 0) into[count++] = slots[first + 2]! & INDEX_MASK;
+      if (used >>> 24 !== 0) into[count++] = slots[first + 3]! & INDEX_MASK;
     }
+    return count;
+  }
+
+  /** Notes what is in a segment as what is moved; returns how many. */
+  #takeOut(segment: number): number {
+    const count = this.#list(segment, movedIndexes);
     // In a loop of its own, so that the processor waits for many records at once and not for one after the other.
     const { data, words } = this.#records;
     for (let at = 0; at < count; at++) {

@@ -1,5 +1,6 @@
 import { Blocks } from "./blocks.ts";
 import { type Context, Contexts } from "./context.ts";
+import { AT_ONCE, Departures, WITH_A_STEP } from "./departures.ts";
 import { HashTable } from "./hash-table.ts";
 import { Holders } from "./holders.ts";
 import { Holdings } from "./holdings.ts";
@@ -35,6 +36,7 @@ export class HolderIndex {
   readonly holders: Holders;
   readonly orphans: OrphanRecords;
   readonly memory: IndexMemory;
+  readonly #departures: Departures;
   readonly #segments = new Segments();
   readonly #sets: PlaceSets;
   readonly #options: ResolvedTableOptions;
@@ -64,9 +66,10 @@ export class HolderIndex {
       () => new Orphans(this.orphans, newTable),
     );
     this.memory = new IndexMemory(this, this.#segments, this.#sets, options.maxBytes);
+    this.#departures = new Departures(this, options.defer);
   }
 
-  /** (block, source) pairs. */
+  /** (block, source) pairs, without those of sources that leave. */
   get pairs(): number {
     return this.#pairs;
   }
@@ -181,7 +184,7 @@ export class HolderIndex {
     places: readonly Place[],
   ): number {
     this.#makeRoom();
-    const number = this.sources.number(source);
+    const number = this.#numberOf(source);
     const block = number === 0 ? 0 : this.#blockOf(context, low, high);
     const holding = block === 0 ? 0 : this.holdings.create(number, nameLow, nameHigh, proof, block);
     if (holding === 0) {
@@ -193,7 +196,7 @@ export class HolderIndex {
     this.holdings.setPlaces(holding, this.#sets.keep(holding, places));
     source.names.add(context.blockSize, nameLow, nameHigh, holding);
     const names = this.holders.add(block, number, holding);
-    if (names === 0) this.#pairs++;
+    if (names === 0) this.#count(source, 1);
     else if (names >= MAX_NAMES) this.release(source, this.holders.oldestName(block, number));
     return holding;
   }
@@ -207,17 +210,42 @@ export class HolderIndex {
     this.#sets.forget(holding, this.holdings.places(holding));
     this.holdings.free(holding);
     if (this.blocks.holders(block) === 0) {
-      this.#pairs--;
+      this.#count(source, -1);
       this.#forget(block);
     } else if (this.holders.name(block, source.number) === 0) {
-      this.#pairs--;
+      this.#count(source, -1);
     }
   }
 
-  /** The source holds nothing any more. The source itself is settled by the caller. */
-  releaseAll(source: Source): void {
-    for (const holding of source.names.values()) this.#detach(source, holding);
-    source.names.clear();
+  /**
+   * The source holds nothing any more, nothing of it waits, and nobody finds it: a new event of its engine opens another
+   * one. What takes longer than a step is done by the following ones.
+   */
+  leave(source: Source): void {
+    this.#count(source, -source.blocks);
+    this.sources.leave(source);
+    this.#departures.begin();
+  }
+
+  /** Whether there is still anything of sources that have left. */
+  get hasWork(): boolean {
+    return this.sources.leaving.length > 0;
+  }
+
+  /** Takes out about so many holdings of sources that have left, or blocks of them that wait; false where nothing was left. */
+  work(limit: number = WITH_A_STEP): boolean {
+    if (!this.hasWork) return false;
+    this.#departures.work(limit);
+    return true;
+  }
+
+  /** Takes a holding of a source that leaves out of everything but the source's names. */
+  discard(source: Source, holding: number): void {
+    const block = this.holdings.block(holding);
+    this.holders.remove(block, source.number, holding);
+    this.#sets.forget(holding, this.holdings.places(holding));
+    this.holdings.free(holding);
+    if (this.blocks.holders(block) === 0) this.#forget(block);
   }
 
   /**
@@ -228,6 +256,7 @@ export class HolderIndex {
   wait(source: Source, block: AnnouncedBlock, places: readonly Place[]): void {
     const { orphans } = source;
     const all = orphans.claim(block, places);
+    while (this.hasWork && !this.memory.mayWait) this.work(AT_ONCE);
     if (!this.memory.mayWait && orphans.size > 0) this.#evictedBlocks += orphans.shrinkTo(orphans.size - 1);
     if (!this.memory.mayWait || !orphans.add(block, all)) this.#evictedBlocks++;
   }
@@ -238,14 +267,18 @@ export class HolderIndex {
     const emptied = new Set<Source>();
     for (const holding of this.holders.all(block)) {
       const source = this.sourceOf(holding);
-      source.names.remove(blockSize, this.holdings.low(holding), this.holdings.high(holding), holding);
+      if (!source.isLeaving) {
+        source.names.remove(blockSize, this.holdings.low(holding), this.holdings.high(holding), holding);
+        emptied.add(source);
+      }
       this.#sets.forget(holding, this.holdings.places(holding));
       this.holdings.free(holding);
-      emptied.add(source);
     }
-    this.#pairs -= emptied.size;
     this.holders.clear(block);
-    for (const source of emptied) this.sources.settle(source);
+    for (const source of emptied) {
+      this.#count(source, -1);
+      this.sources.settle(source);
+    }
     this.#forget(block);
   }
 
@@ -279,12 +312,15 @@ export class HolderIndex {
   /** Ends a step that changed this context: the bounds hold again, and some of what has expired is gone. */
   settle(context: Context): void {
     // Nearly always nothing is to be done, a million times a second.
-    if (!this.#expires && this.contexts.isSettled(context, this.#options.maxPrefixesPerContext)) return;
+    if (!this.#expires && !this.hasWork && this.contexts.isSettled(context, this.#options.maxPrefixesPerContext))
+      return;
     const { maxContexts, maxPrefixesPerContext } = this.#options;
-    while (context.size > maxPrefixesPerContext) this.#evict(context.oldest);
+    while (context.size > maxPrefixesPerContext) if (!this.work(AT_ONCE)) this.#evict(context.oldest);
     context.speculative.shrinkTo(maxPrefixesPerContext);
     this.contexts.settle(context);
-    while (this.contexts.size > maxContexts) this.#evictContext(this.contexts.leastRecent!);
+    while (this.contexts.size > maxContexts) {
+      if (!this.work(AT_ONCE)) this.#evictContext(this.contexts.leastRecent!);
+    }
     this.#sweep(context);
     this.sweepNext();
   }
@@ -296,8 +332,12 @@ export class HolderIndex {
     this.sources.settle(source);
   }
 
-  /** Drops some of what has expired in the context whose turn it is, so that one that nobody uses is emptied too. */
+  /**
+   * Drops some of what has expired in the context whose turn it is, so that one that nobody uses is emptied too, and some
+   * of what sources that have left held.
+   */
   sweepNext(): void {
+    this.work();
     const context = this.contexts.next();
     if (context !== undefined) this.#sweep(context);
   }
@@ -319,22 +359,24 @@ export class HolderIndex {
     this.holders.changed(this.holdings.block(holding), this.holdings.source(holding));
   }
 
-  /** Takes one of the source's holdings out of everything but the source's names. */
-  #detach(source: Source, holding: number): void {
-    const block = this.holdings.block(holding);
-    this.holders.remove(block, source.number, holding);
-    this.#sets.forget(holding, this.holdings.places(holding));
-    this.holdings.free(holding);
-    if (this.holders.name(block, source.number) !== 0) return;
-    this.#pairs--;
-    if (this.blocks.holders(block) === 0) this.#forget(block);
+  #count(source: Source, blocks: number): void {
+    this.#pairs += blocks;
+    source.blocks += blocks;
   }
 
-  /** Each eviction frees a record of both kinds, so that few are enough. */
+  /** 0 where there is none left. */
+  #numberOf(source: Source): number {
+    let number = this.sources.number(source);
+    while (number === 0 && this.work(AT_ONCE)) number = this.sources.number(source);
+    return number;
+  }
+
+  /** Each eviction frees a record of both kinds, so that few are enough. What has left goes first. */
   #makeRoom(): void {
     const blocks = this.blocks.records;
     const holdings = this.holdings.records;
     while (!(blocks.hasRoom && holdings.hasRoom) && !this.memory.mayGrow) {
+      if (this.work(AT_ONCE)) continue;
       const oldest = this.#oldestBlock();
       if (oldest === 0) return;
       this.#evict(oldest);

@@ -100,6 +100,11 @@ export class Holdings {
     return data[at] === low && data[at + 1] === high && this.source(holding) === source;
   }
 
+  /** Whether there is such a record, in use as one of that source. */
+  isOf(holding: number, source: number): boolean {
+    return this.records.at(holding) < this.records.data.length && this.source(holding) === source;
+  }
+
   free(holding: number): void {
     const { data } = this.records;
     const at = this.records.at(holding);

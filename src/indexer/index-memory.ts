@@ -55,9 +55,8 @@ export class IndexMemory {
     for (const context of contexts.all()) {
       bytes += CONTEXT_BYTES + context.bytes + context.speculative.size * BELIEF_BYTES;
     }
-    for (const source of sources.all()) {
-      bytes += SOURCE_BYTES + source.names.bytes + source.orphans.bytes;
-    }
+    for (const source of sources.all()) bytes += bytesBeside(source);
+    for (const source of sources.leaving) bytes += bytesBeside(source);
     return bytes;
   }
 
@@ -99,4 +98,9 @@ export class IndexMemory {
     const segments = Math.max(0, slots - this.#segments.bytes) + this.#segments.growth;
     return this.bytes + growth + segments <= this.#maxBytes;
   }
+}
+
+/** Of what a source has beside its records and their slots. */
+function bytesBeside(source: Source): number {
+  return SOURCE_BYTES + source.names.bytes + source.orphans.bytes;
 }

@@ -96,7 +96,7 @@ export interface ExportedOrphan extends ExportedName {
 
 export interface IndexStats {
   readonly contexts: number;
-  /** Distinct blocks over all contexts. */
+  /** Distinct blocks over all contexts, with those that only a source held that was cleared, until they are taken out. */
   readonly blocks: number;
   /** (block, source) pairs. */
   readonly holders: number;
@@ -129,7 +129,10 @@ export interface PrefixIndexer {
   processEvent(source: BlockSource, batch: PackedBatch, index: number): void;
   processBlockStored(source: BlockSource, event: BlockStored): void;
   processBlockRemoved(source: BlockSource, event: BlockRemoved): void;
-  /** Also used where a source restarted, lost events or went away: nothing of it is left afterwards. */
+  /**
+   * Also used where a source restarted, lost events or went away: nothing of it is held afterwards. What a large one held
+   * takes its memory until it is taken out, some at a time, and before anything is dropped to stay within the bounds.
+   */
   processAllBlocksCleared(source: BlockSource): void;
 
   /** Best first, ties by pod name. `readyPods` limits the answer to these pods. */

@@ -66,11 +66,16 @@ export class Names {
     this.#tables.splice(at, 1);
   }
 
-  clear(): void {
-    for (const table of this.#tables) table.drop();
-    this.#tables.length = 0;
-    this.#sizes.length = 0;
-    this.#size = 0;
+  /** See `HashTable.drain`: of all tables, one after the other. */
+  drain(into: Int32Array): number {
+    for (let table = this.#tables.at(-1); table !== undefined; table = this.#tables.at(-1)) {
+      const count = table.drain(into);
+      this.#size -= count;
+      if (count > 0) return count;
+      this.#tables.pop();
+      this.#sizes.pop();
+    }
+    return 0;
   }
 
   /** By block size; must not change before the end of the iteration. */

@@ -21,6 +21,10 @@ export class Source {
   readonly groups: AttentionGroups = new AttentionGroups();
   /** Imported, and not known to be true still: queries pass over it. See `Sources.setHidden`. */
   isHidden = false;
+  /** Cleared, with holdings that are still to be taken out: see `Departures`. */
+  isLeaving = false;
+  /** Distinct blocks that it holds, under whatever names. */
+  blocks = 0;
   /** Whether `Sources` knows it. */
   isKept = false;
   /** Where its last event belonged: the next one's belongs there, too, as a rule. */
@@ -49,6 +53,7 @@ export class Sources {
   /** A stream gives the same object with each of its events. */
   readonly #known = new WeakMap<BlockSource, Source>();
   readonly #numbers = new NumberedList<Source>(MAX_SOURCE);
+  readonly #leaving: Source[] = [];
   readonly #hybrid = new Set<Source>();
   readonly #withoutFirstBlock = new Set<Source>();
   /** Pods of which more than one rank is kept. */
@@ -94,6 +99,25 @@ export class Sources {
   /** The source, or a new one that is not in the table before `settle` finds something in it. */
   open(source: BlockSource): Source {
     return this.find(source) ?? new Source(source, this.#newTable, this.#newOrphans);
+  }
+
+  /** Those that are known no more and still have a number, the first one to leave first. */
+  get leaving(): readonly Source[] {
+    return this.#leaving;
+  }
+
+  /** Nobody finds the source any more. It keeps its number, by which its holdings name it, until `left`. */
+  leave(source: Source): void {
+    source.isHidden = true;
+    source.isLeaving = true;
+    this.#leaving.push(source);
+    this.#unlist(source);
+  }
+
+  /** Nothing is left of the first one that leaves. */
+  left(): void {
+    const source = this.#leaving.shift();
+    if (source !== undefined) this.#unnumber(source);
   }
 
   ranksOf(model: string, pod: string): Iterable<Source> {
@@ -156,8 +180,16 @@ export class Sources {
   }
 
   #delete(source: Source): void {
+    this.#unnumber(source);
+    this.#unlist(source);
+  }
+
+  #unnumber(source: Source): void {
     if (source.number !== 0) this.#numbers.remove(source.number);
     source.number = 0;
+  }
+
+  #unlist(source: Source): void {
     if (!source.isKept) return;
     source.isKept = false;
     source.lastContext = undefined;

@@ -7,6 +7,7 @@ import { type BlockHasher, hashOf } from "./block-hasher.ts";
 import { canonicalLora } from "./block-identity.ts";
 import { BlockRemoval } from "./block-removal.ts";
 import { BlockStore } from "./block-store.ts";
+import { AT_ONCE } from "./departures.ts";
 import { exportBlocks, importBlocks } from "./export.ts";
 import { HolderIndex } from "./holder-index.ts";
 import type {
@@ -88,11 +89,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
       contexts.dropIfEmpty(context);
     }
     const known = sources.find(source);
-    if (known !== undefined) {
-      this.#index.releaseAll(known);
-      known.orphans.shrinkTo(0);
-      sources.settle(known);
-    }
+    if (known !== undefined) this.#index.leave(known);
     this.#index.sweepNext();
   }
 
@@ -165,6 +162,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     const known = index.sources.find(source);
     if (known === undefined) return;
     for (const holding of known.names.values()) {
+      if (!known.isKept) return;
       const { holdings } = index;
       const [low, high] = [holdings.low(holding), holdings.high(holding)];
       const namesakes = known.names.blockSizes
@@ -212,6 +210,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
       throw new KVEventSyncError("fixed-seed", problem);
     }
     const { contexts, sources } = this.#index;
+    while (this.#index.work(AT_ONCE));
     if (contexts.size > 0 || sources.size > 0) {
       throw new KVEventSyncError("not-empty", "index: has blocks of another seed; take a new index, or clear this one");
     }
@@ -253,6 +252,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     blockSize?: number,
   ): PodMatch[] {
     const request = { model, lora: canonicalLora(lora), prompt, blockSize, readyPods, tierWeights: this.#tierWeights };
+    this.#index.work();
     const matches = this.#matcher.match(request);
     if (blockSize !== undefined || this.#index.contexts.size === 1) return matches;
     // The best comes first, so that what follows of the same pod is of another block size, and no better.

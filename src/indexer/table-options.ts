@@ -26,6 +26,11 @@ export interface SyncPrefixHashTableOptions {
   readonly tierWeights?: TierWeights;
   readonly clock?: Clock;
   /**
+   * Calls what it is given in a later turn of the event loop, such as `setImmediate`. With it the memory of a large source
+   * that was cleared is free soon, whatever comes. @default none: events and queries take some of it out as they come
+   */
+  readonly defer?: (step: () => void) => void;
+  /**
    * How blocks are named: `seeded` by a fast hash of our own, or `xxh3` by the rolling XXH3-64 that other indexers speak
    * (Mooncake, RFC 1403), for `getPrefixHashes` and `matchHashes` with hashes of others. @default seeded
    */
@@ -61,6 +66,7 @@ export function resolveTableOptions(options: SyncPrefixHashTableOptions): Resolv
     entryTtlMs: entryTtlMs === 0 ? Number.POSITIVE_INFINITY : entryTtlMs,
     tierWeights: tierWeights(options.tierWeights ?? {}),
     clock: options.clock ?? systemClock,
+    defer: options.defer ?? (() => {}),
     seed: options.seed ?? (hash === "xxh3" ? 0n : randomHashSeed()),
   };
 }
