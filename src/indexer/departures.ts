@@ -3,8 +3,11 @@ import type { HolderIndex } from "./holder-index.ts";
 import { MAX_SEGMENT_SLOTS } from "./segments.ts";
 import type { Source } from "./sources.ts";
 
-/** Holdings that the step which clears a source may take out, or one that needs the room: some 0.2 ms. */
-export const AT_ONCE = 1_024;
+/**
+ * Holdings that the step which clears a source may take out, or one that needs the room: some 50 µs, and a few
+ * milliseconds as long as the code is not compiled.
+ */
+export const AT_ONCE = 256;
 /** And any other step, so that no event waits for it. */
 export const WITH_A_STEP = 64;
 

@@ -112,8 +112,11 @@ export class Holders {
       this.#unlist(block, holding);
       return;
     }
-    this.#change(crowd, () => crowd.remove(source, holding));
-    this.#mark(crowd, source);
+    // Nothing of a crowd shrinks or grows here. Who holds the block plainly has no other name for it.
+    const isLastName = ((crowd.plain[source >>> 5]! >>> (source & 31)) & 1) === 1;
+    crowd.remove(source, holding);
+    if (isLastName) crowd.mark(source, false, false);
+    else this.#mark(crowd, source);
     if (crowd.size < MIN_CROWD) this.#disperse(block);
   }
 

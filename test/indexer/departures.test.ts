@@ -46,7 +46,7 @@ describe("a large source that is cleared", () => {
       ["b"],
     );
     assert.equal(match(index, prompt(MANY)), "b 10");
-    assert.ok(blocks > MANY - 2_000 && blocks < MANY - 500, `${blocks}`);
+    assert.ok(blocks > MANY - 600 && blocks < MANY - 100, `${blocks}`);
     let before = index.stats().blocks;
     for (let steps = 0; before > 10; steps++) {
       step(index);
@@ -81,7 +81,7 @@ describe("a large source that is cleared", () => {
   it("is taken out in later turns of the event loop, by who offers them", () => {
     const later: (() => void)[] = [];
     const index = new SyncPrefixHashTable({ defer: (step) => later.push(step) });
-    storeMany(index, source("small"), 500);
+    storeMany(index, source("small"), 200);
     index.processAllBlocksCleared(source("small"));
     assert.equal(later.length, 0);
     for (const pod of ["a", "b"]) storeMany(index, source(pod));
@@ -92,7 +92,7 @@ describe("a large source that is cleared", () => {
       next();
       turns++;
     }
-    assert.ok(turns >= 4 && turns < 20, `${turns}`);
+    assert.ok(turns >= 20 && turns < 100, `${turns}`);
     assert.deepEqual(index.stats(), NOTHING);
   });
 
