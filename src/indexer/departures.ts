@@ -14,6 +14,9 @@ export const WITH_A_STEP = 64;
 /** So many holdings are looked at together, before any of them is taken out. */
 const RUN = 64;
 
+/** Records that are neighbours: so many, from each multiple of that on. */
+const NEIGHBOURS = 64;
+
 /** What a name whose holding is gone already takes of the time of one that is taken out. */
 const GONE_SHARE = 1 / 8;
 
@@ -23,7 +26,8 @@ const GONE_SHARE = 1 / 8;
  *
  * Their names come in the order of hashes, in which everything would be far from what came before. What was stored
  * together stands in one record after the other as a rule: with each name its neighbours go, and their names are found
- * to be gone later.
+ * to be gone later. Who takes the records next has them in order again, so that what follows each other in a prompt is
+ * found as soon as before.
  */
 export class Departures {
   readonly #index: HolderIndex;
@@ -33,11 +37,10 @@ export class Departures {
   readonly #named = new Int32Array(MAX_SEGMENT_SLOTS);
   #namedCount = 0;
   // Holdings that are taken out together, and their blocks.
-  readonly #run = new Int32Array(RUN);
-  readonly #blocks = new Int32Array(RUN);
-  // Neighbours among them: each run of numbers from behind its bottom up to its top.
-  readonly #tops = new Int32Array(RUN);
-  readonly #bottoms = new Int32Array(RUN);
+  readonly #run = new Int32Array(RUN + NEIGHBOURS);
+  readonly #blocks = new Int32Array(RUN + NEIGHBOURS);
+  /** The first number of each neighbourhood among them. */
+  readonly #gathered = new Int32Array(RUN);
   #neighbourhoods = 0;
   /** Never read: see `HashTable.touch`. */
   #touched = 0;
@@ -80,29 +83,28 @@ export class Departures {
     return count + (before - this.#namedCount) * GONE_SHARE;
   }
 
-  /** Takes names until there are so many holdings, or no names; returns how many holdings there are. */
+  /** Takes names until there are so many holdings or some more, or no names; returns how many holdings there are. */
   #gather(source: number, limit: number): number {
     const { holdings } = this.#index;
     const run = this.#run;
     let count = 0;
     this.#neighbourhoods = 0;
     while (count < limit && this.#namedCount > 0) {
-      let holding = this.#named[--this.#namedCount]!;
-      if (!holdings.isOf(holding, source) || this.#isGathered(holding)) continue;
-      // The highest first: records that were given back last are taken first, and should then come in ascending order.
-      for (let room = limit - count; room > 1 && holdings.isOf(holding + 1, source); room--) holding++;
-      this.#tops[this.#neighbourhoods] = holding;
-      while (count < limit && holdings.isOf(holding, source)) run[count++] = holding--;
-      this.#bottoms[this.#neighbourhoods++] = holding;
+      const named = this.#named[--this.#namedCount]!;
+      if (!holdings.isOf(named, source) || this.#isGathered(named)) continue;
+      const first = named - (named % NEIGHBOURS);
+      this.#gathered[this.#neighbourhoods++] = first;
+      // The highest first: what was given back last is taken first.
+      for (let holding = first + NEIGHBOURS - 1; holding >= first; holding--) {
+        if (holdings.isOf(holding, source)) run[count++] = holding;
+      }
     }
     return count;
   }
 
-  /** Neighbours are gathered all together, or up to the limit: no two neighbourhoods meet. */
   #isGathered(holding: number): boolean {
-    for (let i = 0; i < this.#neighbourhoods; i++) {
-      if (holding <= this.#tops[i]! && holding > this.#bottoms[i]!) return true;
-    }
+    const first = holding - (holding % NEIGHBOURS);
+    for (let i = 0; i < this.#neighbourhoods; i++) if (this.#gathered[i] === first) return true;
     return false;
   }
 
