@@ -109,7 +109,7 @@ export class ReplayRunner {
     const { id } = wanted;
     // It is not wanted any more; whoever found out has not come to `settle` yet.
     if (this.#sequencer.request?.id !== id) return;
-    const { transport, clock, gate, turns, options } = this.#parts;
+    const { transport, clock, gate, turns, line, options } = this.#parts;
     // As of now: while it waited, the stream may have gone on.
     const from = this.#sequencer.replayFrom;
     this.#counters.replayRequested(from);
@@ -124,6 +124,7 @@ export class ReplayRunner {
         from,
         timeoutMs: options.replayTimeoutMs,
         idleMs: options.replayIdleMs,
+        onAnswered: () => line.answered(wanted),
         onBatch: (sequence, payload) => {
           this.#sequencer.replayed(id, sequence, payload);
           if (this.#sequencer.request?.id !== id) this.#onChange();

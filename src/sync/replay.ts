@@ -18,8 +18,10 @@ export interface ReplayParts {
   readonly from: number;
   /** Time for the first answer. */
   readonly timeoutMs: number;
-  /** Time from one answer to the next; where others wait for their turn meanwhile, up to `timeoutMs`. */
+  /** Time from one answer to the next, without that in which we worked. */
   readonly idleMs: number;
+  /** Answers came, or those that came have their turn. */
+  readonly onAnswered: () => void;
   readonly onBatch: (sequence: number, payload: Uint8Array) => void;
   /** Called once, unless closed before. */
   readonly onEnd: (end: ReplayEnd) => void;
@@ -39,6 +41,7 @@ export class Replay {
   readonly #dealer: Dealer;
   readonly #done: Promise<void>;
   #timer: unknown;
+  /** By `#restedMs`. */
   #lastAnswerMs = 0;
   #isAnswered = false;
   /** Answers are there, and wait. */
@@ -91,12 +94,12 @@ export class Replay {
 
   /** Lets others have their turn. The engine is not silent meanwhile: nobody listens. */
   async #wait(): Promise<void> {
-    const { clock, turns, gate } = this.#parts;
+    const { turns, gate } = this.#parts;
     this.#isWaiting = true;
     if (turns.isOver) await turns.next();
     if (gate.isHeld) await gate.opened();
     this.#isWaiting = false;
-    this.#lastAnswerMs = clock.now();
+    if (!this.#isOver) this.#heard();
   }
 
   #read(message: readonly Uint8Array[]): void {
@@ -111,19 +114,27 @@ export class Replay {
     else this.#parts.onBatch(batch.sequence, batch.payload);
   }
 
+  /** The time, without that in which we worked. */
+  get #restedMs(): number {
+    return this.#parts.clock.now() - this.#parts.turns.workedMs;
+  }
+
+  #heard(): void {
+    this.#lastAnswerMs = this.#restedMs;
+    this.#parts.onAnswered();
+  }
+
   /** One timer for the whole replay instead of one for each answer. */
   #answered(): void {
-    const { clock, turns, idleMs, timeoutMs } = this.#parts;
-    this.#lastAnswerMs = clock.now();
+    const { clock, idleMs } = this.#parts;
+    this.#heard();
     if (this.#isAnswered) return;
     this.#isAnswered = true;
     clock.clearTimeout(this.#timer);
     const look = (): void => {
-      // Where there is more to do than time, what came may not have been read: then the silence is ours.
-      const limitMs = turns.isAwaited ? Math.max(idleMs, timeoutMs) : idleMs;
-      const leftMs = this.#isWaiting ? idleMs : this.#lastAnswerMs + limitMs - clock.now();
+      const leftMs = this.#isWaiting ? idleMs : this.#lastAnswerMs + idleMs - this.#restedMs;
       if (leftMs <= 0) this.#end("silence");
-      else this.#timer = clock.setTimeout(look, Math.min(idleMs, leftMs));
+      else this.#timer = clock.setTimeout(look, leftMs);
     };
     this.#timer = clock.setTimeout(look, idleMs);
   }

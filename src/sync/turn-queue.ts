@@ -14,6 +14,7 @@ const TURN_MS = 2;
 export class TurnQueue {
   readonly #clock: Clock;
   /** Worked by all, since they last made room for all else. */
+  #turnMs = 0;
   #workedMs = 0;
   #waiting: (() => void)[] = [];
   #isCalling = false;
@@ -26,17 +27,19 @@ export class TurnQueue {
   work(piece: () => void): void {
     const startedMs = this.#clock.now();
     piece();
-    this.#workedMs += this.#clock.now() - startedMs;
+    const tookMs = this.#clock.now() - startedMs;
+    this.#turnMs += tookMs;
+    this.#workedMs += tookMs;
   }
 
   /** Whether it is time to wait for `next()`. */
   get isOver(): boolean {
-    return this.#workedMs >= TURN_MS;
+    return this.#turnMs >= TURN_MS;
   }
 
-  /** Whether somebody waits for a turn: there is more to do than there is time. */
-  get isAwaited(): boolean {
-    return this.#isCalling;
+  /** Worked by all, since the start. Of that time nobody can say whether an engine was silent, or was not listened to. */
+  get workedMs(): number {
+    return this.#workedMs;
   }
 
   /** Resolves when all else has had its turn, and those who waited before. */
@@ -50,7 +53,7 @@ export class TurnQueue {
   }
 
   async #call(): Promise<void> {
-    this.#workedMs = 0;
+    this.#turnMs = 0;
     const waiting = this.#waiting;
     this.#waiting = [];
     let called = 0;

@@ -3,22 +3,29 @@ import { type TestContext, test } from "node:test";
 import type { SimulatedPod } from "../../src/simulator/index.ts";
 import type { StreamOptions } from "../../src/sync/options.ts";
 import { ReplayLine } from "../../src/sync/replay-line.ts";
-import { TurnQueue } from "../../src/sync/turn-queue.ts";
 import { memory } from "../../transports/memory/index.ts";
 import { assertExact, chat, engine, pipeline, podOf } from "../support/pipeline.ts";
 import { settled, virtualClock } from "../support/virtual-clock.ts";
 
 const limit = { timeout: 30_000 };
 
-/** A line in which each is a number, and those that have asked, in order. */
+/** A line in which each is a number, and those that have asked, in order. At first, all time is worked. */
 function setUpLine() {
   const clock = virtualClock();
-  const turns = new TurnQueue(clock);
+  let idleMs: number | null = null;
+  const turns = {
+    get workedMs(): number {
+      return idleMs ?? clock.now();
+    },
+  };
+  const rest = (): void => {
+    idleMs = clock.now();
+  };
   const line = new ReplayLine(clock, turns);
   const replays = Array.from({ length: 30 }, (_, at) => ({ at }));
   const asked: number[] = [];
   for (const replay of replays) line.enter(replay, () => asked.push(replay.at));
-  return { clock, turns, line, replays, asked };
+  return { clock, rest, line, replays, asked };
 }
 
 test("eight ask at once, and whoever has waited longest asks when one leaves", async () => {
@@ -46,22 +53,50 @@ test("who leaves before it was its turn never asks, even if all before it leave 
   assert.deepEqual(asked.slice(8), [29]);
 });
 
-test("while the thread has time, those that have a place make room; while it has none, they keep it", async () => {
-  const { clock, turns, asked } = setUpLine();
-  let isBusy = true;
-  const loop = async (): Promise<void> => {
-    while (isBusy) await turns.next();
-  };
-  const done = loop();
-  await clock.advance(1_000);
+test("who is not answered makes room after a while, and who was answered after a longer one", async () => {
+  const { clock, line, replays, asked } = setUpLine();
+  await clock.advance(10);
+  for (const replay of replays.slice(0, 5)) line.answered(replay);
+  await clock.advance(9);
   assert.equal(asked.length, 8);
-  isBusy = false;
-  await done;
-  await settled();
+  await clock.advance(1);
+  assert.equal(asked.length, 11);
+  for (const replay of replays.slice(8, 11)) line.answered(replay);
+  await clock.advance(89);
+  assert.equal(asked.length, 11);
+  await clock.advance(1);
+  assert.equal(asked.length, 16);
+});
+
+test("who is answered after it made room has a place again, and more than eight may have one", async () => {
+  const { clock, line, replays, asked } = setUpLine();
   await clock.advance(20);
   assert.equal(asked.length, 16);
-  await clock.advance(40);
-  assert.equal(asked.length, 30);
+  for (const replay of replays.slice(0, 16)) line.answered(replay);
+  for (const replay of replays.slice(8, 16)) line.leave(replay);
+  await clock.advance(99);
+  assert.equal(asked.length, 16);
+  line.leave(replays[0]!);
+  await settled();
+  assert.equal(asked.length, 17);
+});
+
+test("while there is little to work, those that are answered slowly make room one at a time", async () => {
+  const { clock, rest, line, replays, asked } = setUpLine();
+  const answerAll = (): void => {
+    for (const { at } of replays.slice(0, asked.length)) line.answered(replays[at]!);
+  };
+  for (let i = 0; i < 10; i++) {
+    await clock.advance(10);
+    answerAll();
+  }
+  assert.equal(asked.length, 8);
+  rest();
+  for (let i = 1; i <= 5; i++) {
+    await clock.advance(10);
+    answerAll();
+    assert.equal(asked.length, 8 + i);
+  }
 });
 
 /** Engines that have said something, and a pipeline that knows none of them; time passes when a test says so. */
