@@ -82,6 +82,7 @@ class ImportStep {
   }
 
   run(blocks: Iterable<ExportedBlock>): void {
+    this.#index.begin();
     for (const exported of blocks) {
       if (exported.chainedHash === null) this.#wait(exported);
       else this.#hold(exported);

@@ -17,6 +17,12 @@ import type { ResolvedTableOptions } from "./table-options.ts";
 /** What one step may spend on dropping what has expired, so that no event waits for it. */
 const SWEEP_BLOCKS = 64;
 
+/**
+ * Steps for room that give none, since others hold the same blocks, before an event takes the room of what is held: some
+ * milliseconds.
+ */
+const MOST_IN_VAIN = 32;
+
 /** So many of a prompt's next blocks are asked of the memory together. */
 const TOUCHED_AHEAD = 16;
 
@@ -47,6 +53,8 @@ export class HolderIndex {
   #evictedBlocks = 0;
   /** The block that was given a holder last; the next one has the next record as a rule, where others hold both. */
   #lastHeld = 0;
+  /** Steps for room that gave none, since the event began. */
+  #inVain = 0;
   /** Never read: see `HashTable.touch`. */
   #touched = 0;
 
@@ -85,6 +93,7 @@ export class HolderIndex {
   /** Begins an event: what is held from now on comes after nothing. */
   begin(): void {
     this.#lastHeld = 0;
+    this.#inVain = 0;
   }
 
   /** A source's holding by the source's name for the block. */
@@ -256,7 +265,7 @@ export class HolderIndex {
   wait(source: Source, block: AnnouncedBlock, places: readonly Place[]): void {
     const { orphans } = source;
     const all = orphans.claim(block, places);
-    while (this.hasWork && !this.memory.mayWait) this.work(AT_ONCE);
+    if (this.hasWork && !this.memory.mayWait) this.#dropOrphansOfLeaving();
     if (!this.memory.mayWait && orphans.size > 0) this.#evictedBlocks += orphans.shrinkTo(orphans.size - 1);
     if (!this.memory.mayWait || !orphans.add(block, all)) this.#evictedBlocks++;
   }
@@ -315,11 +324,11 @@ export class HolderIndex {
     if (!this.#expires && !this.hasWork && this.contexts.isSettled(context, this.#options.maxPrefixesPerContext))
       return;
     const { maxContexts, maxPrefixesPerContext } = this.#options;
-    while (context.size > maxPrefixesPerContext) if (!this.work(AT_ONCE)) this.#evict(context.oldest);
+    while (context.size > maxPrefixesPerContext) if (!this.#workForRoom()) this.#evict(context.oldest);
     context.speculative.shrinkTo(maxPrefixesPerContext);
     this.contexts.settle(context);
     while (this.contexts.size > maxContexts) {
-      if (!this.work(AT_ONCE)) this.#evictContext(this.contexts.leastRecent!);
+      if (!this.#workForRoom()) this.#evictContext(this.contexts.leastRecent!);
     }
     this.#sweep(context);
     this.sweepNext();
@@ -371,12 +380,28 @@ export class HolderIndex {
     return number;
   }
 
+  /** Of one that has any. */
+  #dropOrphansOfLeaving(): void {
+    const orphans = this.sources.leaving.find((source) => source.orphans.size > 0)?.orphans;
+    orphans?.shrinkTo(Math.max(0, orphans.size - AT_ONCE));
+  }
+
+  /** Takes out some of what has left; false where nothing is left, or that was in vain too often. */
+  #workForRoom(): boolean {
+    if (this.#inVain >= MOST_IN_VAIN || !this.work(AT_ONCE)) return false;
+    this.#inVain++;
+    return true;
+  }
+
   /** Each eviction frees a record of both kinds, so that few are enough. What has left goes first. */
   #makeRoom(): void {
     const blocks = this.blocks.records;
     const holdings = this.holdings.records;
     while (!(blocks.hasRoom && holdings.hasRoom) && !this.memory.mayGrow) {
-      if (this.work(AT_ONCE)) continue;
+      if (this.#workForRoom()) {
+        if (blocks.hasRoom && holdings.hasRoom) this.#inVain--;
+        continue;
+      }
       const oldest = this.#oldestBlock();
       if (oldest === 0) return;
       this.#evict(oldest);

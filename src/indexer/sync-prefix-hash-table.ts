@@ -143,6 +143,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     checkBlockSize(blockSize);
     const context = this.#index.contexts.open(model, canonicalLora(lora), blockSize);
     const expiresAtMs = this.#index.now() + ttlMs;
+    this.#index.begin();
     // From the end, so that what the bound drops first is the end of a prompt.
     for (let i = prefixHashes.length - 1; i >= 0; i--) context.speculative.add(prefixHashes[i]!, pod, expiresAtMs);
     this.#index.settle(context);

@@ -185,6 +185,29 @@ describe("before anything is evicted, what has left goes:", () => {
   check("maxPrefixesPerContext", { maxPrefixesPerContext: MANY + 100 }, () => MODEL);
   check("maxContexts", { maxContexts: 1 }, (round) => `m${round}`);
 
+  it("but not all of it for one event, where others hold the same", () => {
+    const later: (() => void)[] = [];
+    const index = new SyncPrefixHashTable({ seed: 7n, maxBytes: 4_000_000, defer: (step) => later.push(step) });
+    for (let number = 0; index.stats().evictedBlocks === 0; number++) {
+      for (const pod of ["a", "b"]) {
+        const ids = prompt(1_000, number);
+        index.processBlockStored(source(pod), stored(hashes(1_000, 1_000 * number), null, ids, { blockSize: 1 }));
+      }
+    }
+    const { blocks, evictedBlocks } = index.stats();
+    assert.ok(blocks > 25_000, `${blocks}`);
+    index.processAllBlocksCleared(source("a"));
+    index.processBlockStored(source("b"), stored(hashes(2_000, 10_000_000), null, prompt(2_000, 99), { blockSize: 1 }));
+    assert.ok(index.stats().evictedBlocks > evictedBlocks);
+    let turns = 0;
+    for (let next = later.pop(); next !== undefined; next = later.pop()) {
+      next();
+      turns++;
+    }
+    assert.ok(turns > 30, `${turns}`);
+    assert.equal(index.stats().holders, index.stats().blocks);
+  });
+
   it("blocks that wait", () => {
     const index = new SyncPrefixHashTable({ maxBytes: 700_000 });
     const wait = (pod: string): void =>
