@@ -129,6 +129,11 @@ export class ReplayRunner {
           this.#sequencer.replayed(id, sequence, payload);
           if (this.#sequencer.request?.id !== id) this.#onChange();
         },
+        hasMore: () => this.#sequencer.hasMore,
+        goOn: () => {
+          this.#sequencer.goOn();
+          if (this.#sequencer.request?.id !== id) this.#onChange();
+        },
         onEnd: (end) => this.#ended(id, end),
         onError: (error) => this.#counters.failed("framing", error),
       });

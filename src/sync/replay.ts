@@ -23,6 +23,9 @@ export interface ReplayParts {
   /** Answers came, or those that came have their turn. */
   readonly onAnswered: () => void;
   readonly onBatch: (sequence: number, payload: Uint8Array) => void;
+  /** Whether more can be applied of what waited for that batch; `goOn` does it. It comes before the next answer. */
+  readonly hasMore: () => boolean;
+  readonly goOn: () => void;
   /** Called once, unless closed before. */
   readonly onEnd: (end: ReplayEnd) => void;
   /** An answer that cannot be read; it costs itself alone. */
@@ -80,7 +83,7 @@ export class Replay {
   }
 
   async #receive(): Promise<void> {
-    const { turns, gate } = this.#parts;
+    const { turns, gate, hasMore, goOn } = this.#parts;
     for await (const { messages } of this.#dealer.receive()) {
       if (this.#isOver) return;
       this.#answered();
@@ -88,6 +91,11 @@ export class Replay {
         if (turns.isOver || gate.isHeld) await this.#wait();
         if (this.#isOver) return;
         turns.work(() => this.#read(message));
+        while (hasMore()) {
+          if (turns.isOver || gate.isHeld) await this.#wait();
+          if (this.#isOver) return;
+          turns.work(goOn);
+        }
       }
     }
   }

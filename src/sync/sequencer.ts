@@ -68,6 +68,7 @@ export class Sequencer {
   /** Rebuilds that the endpoint could not help with: it reaches no further back than what is known. */
   #vainRebuilds = 0;
   #revision = 0;
+  #hasMore = false;
 
   constructor(sink: SequencerSink, options: SequencerOptions) {
     this.#sink = sink;
@@ -197,12 +198,22 @@ export class Sequencer {
       replay.isIdentified = true;
       replay.advance();
       this.#apply(sequence, payload, print, false);
-      this.#drain();
+      this.goOn();
     } else if (sequence > this.#last) {
       if (this.#pending.hasRoom(payload.length)) this.#pending.add(sequence, payload);
       // Twice in a row the endpoint began too late: it does not have the batch any more.
       if (isFirst && !replay.isIdentified && replay.wasUnidentified) this.#giveUp();
     }
+  }
+
+  /** Whether more of what waits can be applied: whoever replays calls `goOn` until not, before the next answer. */
+  get hasMore(): boolean {
+    return this.#hasMore;
+  }
+
+  /** Applies one more of what waits: a piece of its own, for thousands may have waited. */
+  goOn(): void {
+    this.#drain(1);
   }
 
   /** The replay with this id is over. */
@@ -327,13 +338,16 @@ export class Sequencer {
     this.#apply(sequence, payload, print, isLive);
   }
 
-  /** Applies what waits and is next; ends a replay that has nothing more to bring. */
-  #drain(): void {
+  /** Applies what waits and is next, or so much of it; ends a replay that has nothing more to bring. */
+  #drain(most = Number.POSITIVE_INFINITY): void {
     const replay = this.#replay;
-    while (this.#last !== null) {
+    this.#hasMore = false;
+    for (let taken = 0; this.#last !== null; taken++) {
       const next = this.#last + 1;
       const replayed = this.#pending.first;
       const live = this.#isTrusted ? this.#held.first : undefined;
+      this.#hasMore = taken === most && (replayed !== undefined || live !== undefined);
+      if (this.#hasMore) return;
       if (replayed !== undefined && replayed.sequence < next) this.#pending.shift();
       else if (live !== undefined && live.sequence < next) {
         this.#held.shift();
@@ -372,7 +386,7 @@ export class Sequencer {
     }
     if (!this.#isTrusted) this.#sink.verified();
     this.#isTrusted = true;
-    this.#drain();
+    this.goOn();
   }
 
   /** The replay has something else where a batch is known. */

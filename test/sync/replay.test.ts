@@ -37,6 +37,8 @@ test("answers that wait until they may be applied are no silence of the engine",
       idleMs: 1_000,
       onAnswered: () => {},
       onBatch: (sequence) => sequences.push(sequence),
+      hasMore: () => false,
+      goOn: () => {},
       onEnd: (how) => {
         end = how;
         resolve();
@@ -84,6 +86,8 @@ test("time in which we worked is no silence of the engine", { timeout: 30_000 },
     idleMs: 1_000,
     onAnswered: () => {},
     onBatch: () => {},
+    hasMore: () => false,
+    goOn: () => {},
     onEnd: (how) => {
       end = how;
     },

@@ -182,7 +182,8 @@ export class SequencerModel {
     for (let round = 0; round < 60; round++) {
       while (this.#underWay.length + this.#leftOver.length > 0) this.#deliver();
       if (this.#serve() !== null) {
-        while ((this.#replay?.replies?.length ?? 0) > 0 && this.#isReplayWanted()) this.#reply();
+        const isLeft = (): boolean => this.sequencer.hasMore || (this.#replay?.replies?.length ?? 0) > 0;
+        while (isLeft() && this.#isReplayWanted()) this.#reply();
         this.#end("marker");
       } else if (round % 3 === 0) this.sequencer.rebuild();
       else this.sequencer.check();
@@ -265,7 +266,12 @@ export class SequencerModel {
     return replay;
   }
 
+  /** The next answer is read when all that waited for the one before was applied. */
   #reply(): void {
+    if (this.sequencer.hasMore) {
+      this.sequencer.goOn();
+      return;
+    }
     const replay = this.#serve();
     const batch = replay?.replies?.shift();
     if (replay === null || batch === undefined) return;
@@ -277,6 +283,7 @@ export class SequencerModel {
   #endReplay(): void {
     const replay = this.#serve();
     if (replay === null) return;
+    while (replay.replies?.length === 0 && this.sequencer.hasMore) this.sequencer.goOn();
     if (replay.replies?.length === 0 && replay.process === this.#process) this.#end("marker");
     else this.#end(replay.isAnswered ? "silence" : "unanswered");
   }

@@ -52,7 +52,10 @@ function bench(options: { readonly canReplay?: boolean; readonly maxHeldBytes?: 
     },
     replay(process, ...sequences) {
       const id = sequencer.request!.id;
-      for (const sequence of sequences) sequencer.replayed(id, sequence, payload(process, sequence));
+      for (const sequence of sequences) {
+        sequencer.replayed(id, sequence, payload(process, sequence));
+        while (sequencer.hasMore) sequencer.goOn();
+      }
     },
     end: (end) => sequencer.ended(sequencer.request!.id, end),
     asked: () => [sequencer.request?.id, sequencer.request?.purpose, sequencer.replayFrom],
@@ -86,6 +89,22 @@ test("a stream begins with a replay from 0, and what comes live meanwhile follow
   assert.equal(sequencer.request, null, "it has met the live stream");
   assert.equal(sequencer.status, "live");
   assert.throws(() => end("marker"));
+});
+
+test("what waited for a replay is applied one at a time, and what comes live in between follows it", () => {
+  const { sequencer, live, news } = bench();
+  sequencer.connected(1);
+  live("a", 1, 2, 3);
+  sequencer.replayed(1, 0, payload("a", 0));
+  assert.deepEqual([news(), sequencer.hasMore], [["a0", "a1"], true]);
+  live("a", 4);
+  sequencer.goOn();
+  assert.deepEqual([news(), sequencer.hasMore, sequencer.status], [["a2"], true, "catching-up"]);
+  sequencer.goOn();
+  sequencer.goOn();
+  assert.deepEqual([news(), sequencer.hasMore, sequencer.status], [["a3", "a4"], false, "live"]);
+  live("a", 5);
+  assert.deepEqual(news(), ["a5"]);
 });
 
 test("what came live is told from what a replay brought, be it that it had to wait", () => {

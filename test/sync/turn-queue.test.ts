@@ -3,7 +3,9 @@ import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { systemClock } from "../../src/clock.ts";
 import type { SimulatedPod } from "../../src/simulator/index.ts";
+import { Gate } from "../../src/sync/gate.ts";
 import { TurnQueue } from "../../src/sync/turn-queue.ts";
+import type { Transport } from "../../src/transport.ts";
 import { memory } from "../../transports/memory/index.ts";
 import { assertExact, chat, engine, pipeline, podOf } from "../support/pipeline.ts";
 
@@ -62,7 +64,7 @@ async function engines(context: TestContext, count: number) {
     await bench.manager.stop();
     for (const each of started) await each.stop();
   });
-  return { bench, engines: started, applied };
+  return { transport, bench, engines: started, applied };
 }
 
 /** Waits for what the engines have published; most batches in one turn of the event loop, of all streams together. */
@@ -118,4 +120,50 @@ test("a live stream and a replay that both have batches take turns", { timeout: 
   }
   assert.ok(until - firstOfBoth > 20, `${until - firstOfBoth} batches while both had some`);
   assert.ok(longest <= 2, `${longest} batches of one in a row`);
+});
+
+/** A replay endpoint that asks another one for what it is asked, once the gate is open. */
+async function relay(context: TestContext, transport: Transport, endpoint: string, gate: Gate): Promise<string> {
+  const router = transport.router();
+  const dealer = transport.dealer();
+  dealer.connect(endpoint);
+  let asker: Uint8Array | undefined;
+  const ask = async (): Promise<void> => {
+    for await (const { messages } of router.receive()) {
+      await gate.opened();
+      for (const [identity, ...request] of messages) {
+        asker = identity;
+        dealer.send(request);
+      }
+    }
+  };
+  const answer = async (): Promise<void> => {
+    for await (const { messages } of dealer.receive())
+      for (const message of messages) router.send([asker!, ...message]);
+  };
+  const done = [ask(), answer()];
+  context.after(async () => {
+    await Promise.all([router.close(), dealer.close(), ...done]);
+  });
+  return router.bind("tcp://127.0.0.1:0");
+}
+
+test("what came live while a replay was awaited is applied in turns, too", { timeout: 30_000 }, async (context) => {
+  const fleet = await engines(context, 1);
+  const { bench, transport } = fleet;
+  const pod = fleet.engines[0]!;
+  chat(pod, 1);
+  const gate = new Gate();
+  const hold = gate.hold();
+  const [rank] = pod.ranks;
+  const replayEndpoint = await relay(context, transport, rank!.replayEndpoint!, gate);
+  bench.manager.onPodAdd(podOf(pod, { ranks: [{ ...rank!, replayEndpoint }] }));
+  await bench.watch.until(() => bench.stream(pod).status === "catching-up");
+  chat(pod, 40);
+  while (bench.stream(pod).heldBatches < pod.nextSequence() - 1) await setImmediate();
+  const most = mostInOneTurn(fleet);
+  hold[Symbol.dispose]();
+  assert.ok((await most) > 0 && (await most) <= 3, `${await most} batches in one turn`);
+  const { heldBatches, replays } = bench.stream(pod);
+  assert.deepEqual([heldBatches, replays], [0, 1]);
 });
