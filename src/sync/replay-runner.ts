@@ -107,8 +107,6 @@ export class ReplayRunner {
 
   #ask(wanted: Wanted): void {
     const { id } = wanted;
-    // It is not wanted any more; whoever found out has not come to `settle` yet.
-    if (this.#sequencer.request?.id !== id) return;
     const { transport, clock, gate, turns, line, options } = this.#parts;
     // As of now: while it waited, the stream may have gone on.
     const from = this.#sequencer.replayFrom;

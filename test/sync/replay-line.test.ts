@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { encodeEventBatch } from "../../src/events/encode.ts";
 import type { SimulatedPod } from "../../src/simulator/index.ts";
 import type { StreamOptions } from "../../src/sync/options.ts";
 import { ReplayLine } from "../../src/sync/replay-line.ts";
@@ -126,7 +127,7 @@ async function setUp(context: TestContext, count: number, options: StreamOptions
     for (const pod of pods) await clock.run(pod.stop());
     assert.equal(clock.pending, 0);
   });
-  return { clock, bench, pods, asked, mostAtOnce: () => most };
+  return { clock, transport, bench, pods, asked, mostAtOnce: () => most };
 }
 
 /** As discovery would announce it, but with a replay endpoint that nobody serves. */
@@ -172,6 +173,32 @@ test(
     for (const pod of others) assertExact(bench, pod);
   },
 );
+
+test("a replay that is answered keeps its place for longer than one that is not", limit, async (context) => {
+  const { clock, transport, bench, pods, asked } = await setUp(context, 30);
+  const router = transport.router();
+  const replayEndpoint = await router.bind("tcp://127.0.0.1:0");
+  const [sequence, payload] = [
+    new Uint8Array(8),
+    encodeEventBatch({ ts: 0, events: [], dataParallelRank: 0 }, { encoding: "map" }),
+  ];
+  const serve = async (): Promise<void> => {
+    for await (const { messages } of router.receive()) {
+      for (const [identity, empty] of messages) {
+        clock.setTimeout(() => router.send([identity!, empty!, sequence, payload]), 10);
+      }
+    }
+  };
+  const served = serve();
+  for (const pod of pods) bench.manager.onPodAdd(podOf(pod, { ranks: [{ ...pod.ranks[0]!, replayEndpoint }] }));
+  await clock.advance(29);
+  // One more at each look, for there is nothing to work.
+  assert.equal(asked.length, 10);
+  await clock.run(bench.manager.stop());
+  await clock.advance(10);
+  await clock.run(router.close());
+  await served;
+});
 
 test("a pod that goes leaves the line, and its place", limit, async (context) => {
   const { clock, bench, pods, asked } = await setUp(context, 12);
