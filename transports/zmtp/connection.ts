@@ -116,7 +116,6 @@ export class Connection implements Reader {
     socket.on("end", this.#onEnd);
     socket.on("error", this.#onError);
     socket.on("close", this.#onEnd);
-    socket.on("data", this.#onData);
     this.#host.options.readTurns.add(this);
     this.#cancelDeadline = startDeadline(clock, handshakeTimeoutMs, () => {
       const text = this.#isJudging
@@ -193,7 +192,7 @@ export class Connection implements Reader {
       this.#socket.end();
       // Unread bytes would make the system reset the connection, and the peer lose what it has not read yet.
       this.#socket
-        .off("data", this.#onData)
+        .off("data", this.received)
         .on("data", () => {})
         .resume();
       const timer = clock.setTimeout(() => this.#socket.destroy(), lingerMs);
@@ -203,7 +202,8 @@ export class Connection implements Reader {
     return this.finished;
   }
 
-  readonly #onData = (chunk: Uint8Array): void => {
+  /** Takes what the socket has read; who made the connection sees to that. */
+  readonly received = (chunk: Uint8Array): void => {
     if (this.#status === "closed") return;
     this.#host.options.readTurns.read(this, chunk.length);
     try {

@@ -77,6 +77,7 @@ export class Listener {
     });
     this.#connections.add(connection);
     this.#pending.set(connection, this.#host.options.clock.now());
+    socket.on("data", connection.received);
     connection.start();
   }
 
