@@ -180,7 +180,8 @@ export class Blocks {
       if (words[at + CONTEXT] !== number) break;
       words[at + EPOCH] = (words[at + EPOCH]! & LIKE_BEFORE) | epoch;
       if (expires) setTime(words, at, nowMs);
-      if (last === 0 || words[last * step + OLDER] !== block) {
+      // One that was given its place a moment ago, and comes again, is not to be moved behind itself.
+      if (last === 0 || block === newer || words[last * step + OLDER] !== block) {
         this.#move(context, first, last, newer);
         newer = last;
         first = block;
