@@ -63,7 +63,7 @@ export class HolderIndex {
     this.#expires = options.entryTtlMs < Number.POSITIVE_INFINITY;
     this.#sets = new PlaceSets(options.tierWeights);
     this.blocks = new Blocks(this.#expires);
-    this.holders = new Holders(this.blocks, this.holdings, this.#sets);
+    this.holders = new Holders(this.blocks, this.holdings, this.#sets, () => this.memory.mayGather);
     // Not the hash seed itself: what orders slots must not be what names blocks.
     const secret = Number(BigInt.asUintN(32, (options.seed * 0x9e37_79b9_7f4a_7c15n) >> 17n));
     this.contexts = new Contexts(() => new HashTable(this.blocks.records, this.#segments, secret));

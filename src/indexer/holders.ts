@@ -6,7 +6,7 @@ import type { PlaceSets } from "./place-sets.ts";
 /** A block's word for its holders: the first holding of a list, or with this bit, so below 0, the number of a crowd. */
 const CROWD = 0x8000_0000 | 0;
 
-/** Longest list; each step of a walk through it is a look at a record elsewhere. */
+/** Longest list where there is memory for a crowd; each step of a walk through it is a look at a record elsewhere. */
 const MAX_LIST = 24;
 /** A crowd that has become smaller than this is a list again. */
 const MIN_CROWD = 12;
@@ -19,14 +19,17 @@ export class Holders {
   readonly #blocks: Blocks;
   readonly #holdings: Holdings;
   readonly #sets: PlaceSets;
+  readonly #mayGather: () => boolean;
   readonly #crowds: (Crowd | undefined)[] = [];
   readonly #freeCrowds: number[] = [];
   #crowdBytes = 0;
 
-  constructor(blocks: Blocks, holdings: Holdings, sets: PlaceSets) {
+  /** `mayGather`: whether there is memory for one more crowd. */
+  constructor(blocks: Blocks, holdings: Holdings, sets: PlaceSets, mayGather: () => boolean) {
     this.#blocks = blocks;
     this.#holdings = holdings;
     this.#sets = sets;
+    this.#mayGather = mayGather;
   }
 
   /** Of the crowds. */
@@ -94,7 +97,7 @@ export class Holders {
       length++;
       if (this.#holdings.source(other) === source) names++;
     }
-    if (length > MAX_LIST) this.#gather(block, holding);
+    if (length > MAX_LIST && this.#mayGather()) this.#gather(block, holding);
     return names;
   }
 

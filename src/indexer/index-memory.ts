@@ -14,6 +14,8 @@ const MOST_SLOT_BYTES = 11;
 
 /** One part of so many of the memory is kept for blocks that wait, or else a full index would never let one wait. */
 const ORPHANS_SHARE = 32;
+/** Likewise for crowds: once the records have all the rest, blocks that many hold would stay lists. */
+const CROWDS_SHARE = 64;
 
 // What is on the heap, on Node 20: a source, a context, a belief, a set of places of its own. The last, an adapter of
 // blocks that wait, is estimated and not measured.
@@ -39,6 +41,8 @@ export class IndexMemory {
   readonly #segments: Segments;
   readonly #sets: PlaceSets;
   readonly #maxBytes: number;
+  /** What contexts and sources took when that was looked at last. */
+  #restBytes = 0;
 
   constructor(parts: Parts, segments: Segments, sets: PlaceSets, maxBytes: number) {
     this.#parts = parts;
@@ -49,15 +53,15 @@ export class IndexMemory {
 
   /** Memory that all of it takes. In time in proportion to the number of contexts and sources. */
   get bytes(): number {
-    const { contexts, sources, holders, orphans } = this.#parts;
-    let bytes = this.#recordBytes + this.#segments.bytes + holders.bytes;
-    bytes += (this.#sets.ownSize + orphans.ownPlaceSets) * OWN_PLACES_BYTES + orphans.loras * LORA_BYTES;
+    const { contexts, sources, orphans } = this.#parts;
+    let bytes = (this.#sets.ownSize + orphans.ownPlaceSets) * OWN_PLACES_BYTES + orphans.loras * LORA_BYTES;
     for (const context of contexts.all()) {
       bytes += CONTEXT_BYTES + context.bytes + context.speculative.size * BELIEF_BYTES;
     }
     for (const source of sources.all()) bytes += bytesBeside(source);
     for (const source of sources.leaving) bytes += bytesBeside(source);
-    return bytes;
+    this.#restBytes = bytes;
+    return this.#recordBytes + this.#segments.bytes + this.#parts.holders.bytes + bytes;
   }
 
   /** Memory for what the source alone has: its names, and what waits. */
@@ -70,15 +74,23 @@ export class IndexMemory {
 
   /** Whether the next block and the next holding may take memory that was not used before. */
   get mayGrow(): boolean {
-    const { blocks, holdings, orphans } = this.#parts;
-    const kept = Math.max(0, this.#orphansShare - orphans.bytes);
-    return this.#fits(blocks.records.growth + holdings.records.growth + kept);
+    const { blocks, holdings, holders, orphans } = this.#parts;
+    const forOrphans = Math.max(0, this.#orphansShare - orphans.bytes);
+    const forCrowds = Math.max(0, this.#maxBytes / CROWDS_SHARE - holders.bytes);
+    return this.#fits(blocks.records.growth + holdings.records.growth + forOrphans + forCrowds);
   }
 
   /** Whether there is room for one more block that waits. */
   get mayWait(): boolean {
     const { bytes, growth, size } = this.#parts.orphans;
     return growth === 0 || size === 0 || bytes + growth <= this.#orphansShare || this.#fits(growth);
+  }
+
+  /** Whether there is room for one more crowd, by what contexts and sources took a moment ago: asked for any block that many hold. */
+  get mayGather(): boolean {
+    const { bytes } = this.#parts.holders;
+    if (bytes <= this.#maxBytes / CROWDS_SHARE) return true;
+    return this.#recordBytes + this.#segments.bytes + bytes + this.#restBytes <= this.#maxBytes;
   }
 
   /** Records of blocks that wait may always take so many bytes; `mayGrow` leaves them. */
