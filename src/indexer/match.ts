@@ -87,16 +87,20 @@ export class Matcher {
     contexts.settle(chain.context);
     const order = sources.podOrder();
     const matches = new Array<PodMatch>(found.length);
-    // Neighbours are alike: what they have in common is made once.
-    let common = podMatch("", 0, [], chain);
     const places = order.sort(found, known, longest);
+    // Neighbours are alike: what they have in common is made once.
+    let last = 0;
+    let lastRank = 0;
+    let common: PodMatch | undefined;
     for (let at = 0; at < found.length; at++) {
       const place = places[at]!;
       const number = order.numbers[place]!;
       const rank = order.ranks[place]!;
-      if (!plain.isLike(number, rank, common.ranks[0])) {
+      if (common === undefined || rank !== lastRank || !plain.areAlike(number, last)) {
         const ranks = [rankMatch(rank, this.#claim(sources.numbered(number), 0))];
         common = podMatch("", known[number]!, ranks, chain);
+        lastRank = rank;
+        last = number;
       }
       const { blockSize, matchedBlocks, matchedTokens, matchPercent, ranks } = common;
       matches[at] = { pod: order.pods[place]!, blockSize, matchedBlocks, matchedTokens, matchPercent, ranks };

@@ -1,6 +1,5 @@
 import type { Crowd } from "./crowd.ts";
 import type { HolderIndex } from "./holder-index.ts";
-import type { RankMatch } from "./indexer.ts";
 import type { PromptChain } from "./prompt-chain.ts";
 
 /**
@@ -41,16 +40,12 @@ export class PlainMatch {
     this.#gpuWeight = gpuWeight;
   }
 
-  /** Whether this is what the source has, on this rank. */
-  isLike(source: number, rank: number, match: RankMatch | undefined): boolean {
-    return (
-      match !== undefined &&
-      match.rank === rank &&
-      match.matchedBlocks === this.known[source] &&
-      match.gpuBlocks === this.gpuBlocks(source) &&
-      match.cpuBlocks === this.memoryBlocks(source) &&
-      match.weightedBlocks === this.weightedBlocks(source)
-    );
+  /** Whether both have as much, in the same places. */
+  areAlike(source: number, other: number): boolean {
+    if (this.known[source] !== this.known[other] || this.#isDetailed[source] !== this.#isDetailed[other]) return false;
+    if (this.#isDetailed[source] === 0) return true;
+    if (this.#gpu[source] !== this.#gpu[other] || this.#memory[source] !== this.#memory[other]) return false;
+    return this.#weight[source] === this.#weight[other];
   }
 
   /** Of those that the source has, these lie on the GPU from the first one on. */
