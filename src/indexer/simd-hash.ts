@@ -58,8 +58,7 @@ export class SimdHash {
     // What is behind the last block is hashed and not read.
     const four = (count + 3) & ~3;
     this.#exports.locals(blockSize, four, constants[0]!, constants[1]!, constants[2]!, constants[3]!);
-    const results = this.#results;
-    for (let word = 0; word < 2 * count; word++) out[at + word] = results[word]!;
+    out.set(this.#results.subarray(0, 2 * count), at);
   }
 }
 
