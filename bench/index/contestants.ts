@@ -17,7 +17,7 @@ export interface Contestant {
   answer(tokens: Uint32Array): ReadonlyMap<string, number>;
   /** Takes in the removals, after the messages. */
   remove(): void;
-  /** Forgets the first pod. */
+  /** Forgets the first pod, with all that is put off. */
   clear(): void;
   /** (block, pod) pairs. */
   holders(): number;
@@ -35,12 +35,20 @@ export const CONTESTANTS: Readonly<Record<"ours" | "ours-decoded" | "naive", (wo
 /** Makes an empty index for a workload, any number of times. */
 type Maker = () => Contestant;
 
-const INDEX_OPTIONS = { maxBytes: 16e9 };
+/** An index, and what runs all the steps that it has put off: in the daemon those are turns of the event loop. */
+function ownIndex(): { readonly index: SyncPrefixHashTable; readonly finish: () => void } {
+  const steps: (() => void)[] = [];
+  const index = new SyncPrefixHashTable({ maxBytes: 16e9, defer: (step) => void steps.push(step) });
+  const finish = (): void => {
+    for (let step = steps.pop(); step !== undefined; step = steps.pop()) step();
+  };
+  return { index, finish };
+}
 
 /** The index behind the decoder, as in the daemon. */
 function ours({ pods, messages, removals }: FileWorkload): Maker {
   return () => {
-    const index = new SyncPrefixHashTable(INDEX_OPTIONS);
+    const { index, finish } = ownIndex();
     const handlers = pods.map(
       (pod) => new KVEventHandler(index, { model: MODEL, pod, rank: 0, loraId: -1, isForeignRank: () => false }),
     );
@@ -55,7 +63,10 @@ function ours({ pods, messages, removals }: FileWorkload): Maker {
       ...oursMatching(index),
       ingest: (share = 1) => take(messages, share * messages.length),
       remove: () => take(removals),
-      clear: () => handlers[0]!.purge(),
+      clear: () => {
+        handlers[0]!.purge();
+        finish();
+      },
     };
   };
 }
@@ -65,7 +76,7 @@ function oursDecoded({ pods, messages, removals }: FileWorkload): Maker {
   const ingested = decoded(messages);
   const removed = decoded(removals);
   return () => {
-    const index = new SyncPrefixHashTable(INDEX_OPTIONS);
+    const { index, finish } = ownIndex();
     const sources = pods.map((pod) => ({ model: MODEL, pod, rank: 0, loraId: -1 }));
     const take = ({ batch, pods: eventPods }: DecodedEvents, share = 1): void => {
       for (let at = 0; at < share * eventPods.length; at++) index.processEvent(sources[eventPods[at]!]!, batch, at);
@@ -74,7 +85,10 @@ function oursDecoded({ pods, messages, removals }: FileWorkload): Maker {
       ...oursMatching(index),
       ingest: (share = 1) => take(ingested, share),
       remove: () => take(removed),
-      clear: () => index.processAllBlocksCleared(sources[0]!),
+      clear: () => {
+        index.processAllBlocksCleared(sources[0]!);
+        finish();
+      },
     };
   };
 }
