@@ -102,7 +102,7 @@ describe("an index with a bound", () => {
         index.processEvent(sources[block % 8]!, batch, 0);
         if (block % 10_000 === 0) assert.ok(index.bytes <= maxBytes, `${index.bytes}`);
       }
-      assert.ok(index.bytes <= maxBytes && index.bytes > 0.8 * maxBytes, `${index.bytes}`);
+      assert.ok(index.bytes <= maxBytes && index.bytes > 0.85 * maxBytes, `${index.bytes}`);
       assert.ok(index.stats().holders > maxBytes / 100);
     });
   }
