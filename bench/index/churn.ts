@@ -44,7 +44,7 @@ export async function churn(pairs: number, seconds: number): Promise<ChurnReport
     batch.hashes[2] = Math.imul(block + 1, 0x9e3779b1) ^ pod;
     batch.hashes[3] = block + 1;
     for (let token = 0; token < BLOCK_SIZE; token++) batch.tokens[token] = (Math.imul(block, 0x85ebca6b) + token) >>> 8;
-    index.processEvent(sources[pod]!, batch, 0);
+    index.processEvents(sources[pod]!, batch);
   };
   // No garbage here: what is collected is the index's.
   const applyOnBoth = (type: number, chain: number, at: number): void => {

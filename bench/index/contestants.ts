@@ -78,8 +78,10 @@ function oursDecoded({ pods, messages, removals }: FileWorkload): Maker {
   return () => {
     const { index, finish } = ownIndex();
     const sources = pods.map((pod) => ({ model: MODEL, pod, rank: 0, loraId: -1 }));
-    const take = ({ batch, pods: eventPods }: DecodedEvents, share = 1): void => {
-      for (let at = 0; at < share * eventPods.length; at++) index.processEvent(sources[eventPods[at]!]!, batch, at);
+    const take = ({ batch, messages: some }: DecodedEvents, share = 1): void => {
+      for (const { pod, from, to } of some.slice(0, Math.ceil(share * some.length))) {
+        index.processEvents(sources[pod]!, batch, from, to);
+      }
     };
     return {
       ...oursMatching(index),
@@ -106,20 +108,19 @@ function oursMatching(index: SyncPrefixHashTable): Pick<Contestant, "match" | "a
 /** The events of many messages in one batch. */
 interface DecodedEvents {
   readonly batch: PackedBatch;
-  /** Of each event. */
-  readonly pods: readonly number[];
+  /** The events of each, from number `from` to before `to`. */
+  readonly messages: readonly { readonly pod: number; readonly from: number; readonly to: number }[];
 }
 
 function decoded(messages: Iterable<PodMessage>): DecodedEvents {
   const batch = new PackedBatch();
-  const pods: number[] = [];
+  const ranges: DecodedEvents["messages"][number][] = [];
   for (const { pod, payload } of messages) {
-    for (const event of eventsOf(payload)) {
-      packEvent(batch, event);
-      pods.push(pod);
-    }
+    const from = batch.eventCount;
+    for (const event of eventsOf(payload)) packEvent(batch, event);
+    ranges.push({ pod, from, to: batch.eventCount });
   }
-  return { batch, pods };
+  return { batch, messages: ranges };
 }
 
 const hash = await xxhash();

@@ -1,66 +1,80 @@
 import { type PackedBatch, type PackedEvent, PackedType } from "../events/packed-batch.ts";
 import { hashOf } from "./block-hasher.ts";
+import { BlockRun } from "./block-run.ts";
 import type { HolderIndex } from "./holder-index.ts";
 import type { BlockSource } from "./indexer.ts";
+import { OWN_PLACES } from "./place-sets.ts";
 import { type Place, placeOf } from "./places.ts";
 import type { Source } from "./sources.ts";
 
-/** So many hashes are looked for together, before anything is removed. */
-const TOUCHED_AHEAD = 16;
+/** So many blocks are taken out together. */
+const MAX_RUN = 64;
+/** Fewer are taken out sooner one by one. */
+const MIN_RUN = 3;
 
 /** Takes the blocks of `BlockRemoved` events out of the index. */
 export class BlockRemoval {
   readonly #index: HolderIndex;
-  /** Holdings of the hashes that are looked for together. */
-  readonly #holdings = new Int32Array(TOUCHED_AHEAD);
-  /** Up to which of the batch's hashes that was done. */
-  #touchedTo = 0;
-  /** Never read: see `HashTable.touch`. */
-  #touched = 0;
+  /** Of what is taken out together: names, holdings and blocks. */
+  readonly #run = new BlockRun();
 
   constructor(index: HolderIndex) {
     this.#index = index;
   }
 
-  /** Event `eventIndex` of the batch, a `BlockRemoved`. Engines send one for each block, many in a batch. */
-  remove(of: BlockSource, batch: PackedBatch, eventIndex: number): void {
-    const event = batch.events[eventIndex]!;
+  /** The events of the batch from number `from` to before `to`, all `BlockRemoved`: engines send one for each block. */
+  remove(of: BlockSource, batch: PackedBatch, from: number, to: number): void {
     const source = this.#index.sources.find(of);
-    if (source !== undefined) {
-      const place = placeOf(event);
-      const end = event.hashStart + event.hashCount;
-      const isBegun = eventIndex > 0 && batch.events[eventIndex - 1]!.type === PackedType.removed;
-      if (!isBegun) this.#touchedTo = event.hashStart;
-      for (let at = event.hashStart; at < end; at++) {
-        if (at >= this.#touchedTo) this.#touch(source, batch, at, eventIndex);
-        this.#removePlace(source, batch.hashes[2 * at]! | 0, batch.hashes[2 * at + 1]! | 0, place);
-      }
-      this.#index.sources.settle(source);
+    for (let i = from; i < to; ) {
+      const event = batch.events[i]!;
+      let end = event.hashStart + event.hashCount;
+      for (i++; i < to && isContinued(event, batch.events[i]!, end); i++) end += batch.events[i]!.hashCount;
+      if (source !== undefined) this.#removePlaces(source, batch.hashes, event.hashStart, end, placeOf(event));
+      this.#index.sweepNext();
     }
-    this.#index.sweepNext();
   }
 
-  /** Asks the memory for what the removal of some hashes from number `from` on, of this and the following events, will look at. */
-  #touch(source: Source, batch: PackedBatch, from: number, eventIndex: number): void {
-    const { blocks, holdings } = this.#index;
-    const { names } = source;
-    const blockSize = names.blockSizes[0];
-    const to = Math.min(from + TOUCHED_AHEAD, endOfRemovals(batch, eventIndex));
-    this.#touchedTo = to;
-    if (blockSize === undefined || to - from < 2) return;
-    const { hashes } = batch;
-    let touched = 0;
-    for (let at = from; at < to; at++) {
-      touched ^= names.touch(blockSize, hashes[2 * at]! | 0, hashes[2 * at + 1]! | 0);
+  /** This place of the blocks of these hashes, from pair `from` to before `to`. */
+  #removePlaces(source: Source, hashes: Uint32Array, from: number, to: number, place: Place): void {
+    for (let at = from; at < to; at += MAX_RUN) {
+      const count = Math.min(MAX_RUN, to - at);
+      const [blockSize, otherSize] = source.names.blockSizes;
+      const isSimple = otherSize === undefined && source.orphans.size === 0;
+      if (blockSize !== undefined && isSimple && count >= MIN_RUN) {
+        this.#removeRun(source, blockSize, hashes, at, count, place);
+        continue;
+      }
+      for (let i = at; i < at + count; i++) {
+        this.#removePlace(source, hashes[2 * i]! | 0, hashes[2 * i + 1]! | 0, place);
+      }
     }
-    for (let at = from; at < to; at++) {
-      this.#holdings[at - from] = names.find(blockSize, hashes[2 * at]! | 0, hashes[2 * at + 1]! | 0);
+    this.#index.sources.settle(source);
+  }
+
+  /** Of a source that has blocks of one size, none of which wait. */
+  #removeRun(source: Source, blockSize: number, hashes: Uint32Array, at: number, count: number, place: Place): void {
+    const index = this.#index;
+    const run = this.#run;
+    for (let word = 0; word < 2 * count; word++) run.names[word] = hashes[2 * at + word]!;
+    source.names.findAll(blockSize, run.names, run.holdings, 0, count);
+    // Nearly all lie in the same places.
+    let only = OWN_PLACES;
+    for (let i = 0; i < count; i++) {
+      const holding = run.holdings[i]!;
+      if (holding === 0) continue;
+      const places = index.holdings.places(holding);
+      if (places !== only || places === OWN_PLACES) {
+        if (index.isOnlyIn(holding, place)) {
+          only = places;
+        } else {
+          index.removePlace(holding, place);
+          run.holdings[i] = 0;
+          continue;
+        }
+      }
+      this.#disbelieve(source, holding);
     }
-    for (let i = 0; i < to - from; i++) {
-      const block = this.#holdings[i] === 0 ? 0 : holdings.block(this.#holdings[i]!);
-      if (block !== 0) touched ^= this.#index.contextOf(block).touch(blocks.low(block), blocks.high(block));
-    }
-    this.#touched ^= touched;
+    index.releaseAll(source, blockSize, run, 0, count);
   }
 
   #removePlace(source: Source, low: number, high: number, place: Place): void {
@@ -70,22 +84,30 @@ export class BlockRemoval {
     for (let at = blockSizes.length - 1; at >= 0; at--) {
       const holding = source.names.find(blockSizes[at]!, low, high);
       if (holding === 0 || index.removePlace(holding, place)) continue;
-      const block = index.holdings.block(holding);
-      const { speculative } = index.contextOf(block);
-      if (speculative.size > 0) speculative.drop(hashOf(index.blocks.low(block), index.blocks.high(block)), source.pod);
+      this.#disbelieve(source, holding);
       index.release(source, holding);
     }
     if (source.orphans.size === 0) return;
     for (const orphan of source.orphans.all(low, high)) source.orphans.removePlace(orphan, place);
   }
+
+  /** What is removed is believed no more. */
+  #disbelieve(source: Source, holding: number): void {
+    const { blocks, holdings } = this.#index;
+    const block = holdings.block(holding);
+    const { speculative } = this.#index.contextOf(block);
+    if (speculative.size > 0) speculative.drop(hashOf(blocks.low(block), blocks.high(block)), source.pod);
+  }
 }
 
-/** Behind the last hash of this event and of those of its kind that follow without another between them. */
-function endOfRemovals({ events, eventCount }: PackedBatch, eventIndex: number): number {
-  let last: PackedEvent = events[eventIndex]!;
-  for (let index = eventIndex; index < eventCount && events[index]!.type === PackedType.removed; index++) {
-    last = events[index]!;
-    if (index - eventIndex >= TOUCHED_AHEAD) break;
-  }
-  return last.hashStart + last.hashCount;
+/** Whether this event's hashes follow on pair `end`, and it speaks of the same place. */
+function isContinued({ medium, groupIdx }: PackedEvent, event: PackedEvent, end: number): boolean {
+  return event.hashStart === end && event.medium === medium && event.groupIdx === groupIdx;
+}
+
+/** The number of the first event from number `from` on that is no `BlockRemoved`; `to` if there is none before. */
+export function endOfRemovals({ events }: PackedBatch, from: number, to: number): number {
+  let end = from;
+  while (end < to && events[end]!.type === PackedType.removed) end++;
+  return end;
 }

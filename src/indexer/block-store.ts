@@ -1,6 +1,7 @@
 import type { PackedBatch, PackedEvent } from "../events/packed-batch.ts";
 import { type BlockHasher, hashOf } from "./block-hasher.ts";
 import { extraKey, extraKeysOf, loraOf, rootKey } from "./block-identity.ts";
+import { BlockRun } from "./block-run.ts";
 import type { Context } from "./context.ts";
 import type { HolderIndex } from "./holder-index.ts";
 import { proofOf } from "./holdings.ts";
@@ -13,28 +14,29 @@ import type { Source } from "./sources.ts";
 const BLOCK = 0;
 const PARENT = 2;
 const EXTRA = 4;
+/** And of the engine's name of what comes before the event's blocks. */
+const NAME = 6;
 
-/** So many blocks of an event are asked of the memory together, before they are stored. */
-const TOUCHED_AHEAD = 32;
-/** And so many are chained: a broken event may need that anew with each block. */
-const CHAINED_AHEAD = 128;
+/** So many blocks are chained and stored together: a broken event may need that anew with each block. */
+const MAX_RUN = 128;
+/** Fewer are stored sooner one by one. */
+const MIN_RUN = 3;
 
 /** Puts the blocks of `BlockStored` events where they belong: into the index, or aside. */
 export class BlockStore {
   readonly #index: HolderIndex;
   readonly #hasher: BlockHasher;
-  readonly #words = new Int32Array(6);
-  // Of the blocks of an event: local hashes, and up to a number chained ones, as long as each comes after the one before it.
-  #locals = new Int32Array(256);
-  #chained = new Int32Array(256);
+  readonly #words = new Int32Array(8);
+  /** The blocks of the event that is being stored; chained as long as each comes after the one before it, up to a number. */
+  readonly #run = new BlockRun();
   #chainedTo = 0;
   /** What the next block of the same event chains on: the block before it, 0 where it is not held. */
   #previous = 0;
+  /** What `#isAfterParent` has found. */
+  #parent = 0;
   /** Parents before children. */
-  readonly #mentioned: number[] = [];
+  #mentioned = new Int32Array(256);
   #mentions = 0;
-  /** Never read: see `HashTable.touch`. */
-  #touched = 0;
   #medium: string | null = null;
   /** Of the event that is being stored; nearly always that of the one before it. */
   #place: Place = placeOf({ medium: null, groupIdx: null });
@@ -55,10 +57,11 @@ export class BlockStore {
     this.#mentions = 0;
     this.#previous = 0;
     const count = blocksWithTokens(event);
-    this.#hashLocals(batch, event, count);
-    for (let i = 0; i < count; i++) {
-      if (i % TOUCHED_AHEAD === 0) this.#touchNames(source, batch, event, i, count);
-      this.#storeBlock(source, context, batch, event, i, count);
+    this.#readBlocks(batch, event, count);
+    for (let i = 0; i < count; ) {
+      const stored = this.#storeRun(source, context, event, i, count);
+      if (stored === 0) this.#storeBlock(source, context, event, i, count);
+      i += Math.max(1, stored);
     }
     for (let i = count; i < event.hashCount; i++) {
       this.#storePlace(source, event, batch.hashes, 2 * (event.hashStart + i));
@@ -83,74 +86,88 @@ export class BlockStore {
     this.#places = [this.#place];
   }
 
-  #hashLocals(batch: PackedBatch, event: PackedEvent, count: number): void {
-    if (2 * count > this.#locals.length) {
-      this.#locals = new Int32Array(4 * count);
-      this.#chained = new Int32Array(4 * count);
-    }
+  /** Names, local hashes and proofs of the event's blocks. */
+  #readBlocks(batch: PackedBatch, event: PackedEvent, count: number): void {
+    this.#run.reserve(count);
     this.#chainedTo = 0;
+    this.#hashLocals(batch, event, count);
+    const { names, locals, proofs } = this.#run;
+    const { hashes } = batch;
+    let at = 2 * event.hashStart;
+    let { hasParent } = event;
+    let parentLow = hasParent ? hashes[at - 2]! | 0 : 0;
+    let parentHigh = hasParent ? hashes[at - 1]! | 0 : 0;
+    this.#words[NAME] = parentLow;
+    this.#words[NAME + 1] = parentHigh;
+    for (let i = 0; i < count; i++, at += 2) {
+      const low = hashes[at]! | 0;
+      const high = hashes[at + 1]! | 0;
+      names[2 * i] = low;
+      names[2 * i + 1] = high;
+      proofs[i] = proofOf(hasParent, parentLow, parentHigh, locals[2 * i]!, locals[2 * i + 1]!);
+      hasParent = true;
+      parentLow = low;
+      parentHigh = high;
+    }
+  }
+
+  #hashLocals(batch: PackedBatch, event: PackedEvent, count: number): void {
+    const { locals } = this.#run;
     const { blockSize, tokenStart } = event;
     if (event.extraKeys === null) {
-      this.#hasher.locals(batch.tokens, tokenStart, blockSize, count, this.#locals, 0);
+      this.#hasher.locals(batch.tokens, tokenStart, blockSize, count, locals, 0);
       return;
     }
     const words = this.#words;
     for (let i = 0; i < count; i++) {
       const start = tokenStart + i * blockSize;
       this.#hasher.extra(extraKey(extraKeysOf(event, i), i === 0 && !event.hasParent), words, EXTRA);
-      this.#hasher.local(batch.tokens, start, start + blockSize, words[EXTRA]!, words[EXTRA + 1]!, this.#locals, 2 * i);
+      this.#hasher.local(batch.tokens, start, start + blockSize, words[EXTRA]!, words[EXTRA + 1]!, locals, 2 * i);
     }
   }
 
   /** Chains some blocks from number `i` on, the first one on what stands as the parent. */
-  #chainFrom(context: Context, i: number, count: number): void {
-    const chained = this.#chained;
-    const to = Math.min(count, i + CHAINED_AHEAD);
-    for (let at = 2 * i; at < 2 * to; at++) chained[at] = this.#locals[at]!;
-    this.#hasher.chain(this.#words[PARENT]!, this.#words[PARENT + 1]!, chained, 2 * i, to - i);
+  #chainFrom(i: number, count: number): void {
+    const { locals, hashes } = this.#run;
+    const to = Math.min(count, i + MAX_RUN);
+    for (let at = 2 * i; at < 2 * to; at++) hashes[at] = locals[at]!;
+    this.#hasher.chain(this.#words[PARENT]!, this.#words[PARENT + 1]!, hashes, 2 * i, to - i);
     this.#chainedTo = to;
-    this.#touchBlocks(context, i, to);
   }
 
-  #touchNames(source: Source, { hashes }: PackedBatch, event: PackedEvent, from: number, count: number): void {
-    const first = 2 * event.hashStart;
-    for (let i = from; i < Math.min(count, from + TOUCHED_AHEAD); i++) {
-      this.#touched ^= source.names.touch(event.blockSize, hashes[first + 2 * i]! | 0, hashes[first + 2 * i + 1]! | 0);
-    }
+  /**
+   * Stores the blocks from number `i` on that are new to the source, as nearly all are, as long as there is nothing else to
+   * be done with any of them. Returns how many; of what follows, the first is for `#storeBlock`.
+   */
+  #storeRun(source: Source, context: Context, event: PackedEvent, i: number, count: number): number {
+    const index = this.#index;
+    const run = this.#run;
+    if (count - i < MIN_RUN || index.expires || source.orphans.size > 0 || context.speculative.size > 0) return 0;
+    const isFirst = i === 0 && !event.hasParent;
+    if (isFirst ? !this.#isFirst(event, count) : !this.#isAfterParent(source, context, i, count)) return 0;
+    const missing = source.names.countMissing(context.blockSize, run.names, i, this.#chainedTo);
+    if (missing === 0) return 0;
+    const before = isFirst ? 0 : this.#parent;
+    const held = index.holdAll(source, context, run, i, i + missing, this.#places, before);
+    if (held === 0) return 0;
+    for (let at = i; at < i + held; at++) this.#mention(run.blocks[at]!);
+    source.lastHolding = run.holdings[i + held - 1]!;
+    this.#previous = run.blocks[i + held - 1]!;
+    return held;
   }
 
-  #touchBlocks(context: Context, from: number, count: number): void {
-    for (let i = from; i < Math.min(count, from + TOUCHED_AHEAD); i++) {
-      this.#touched ^= context.touch(this.#chained[2 * i]!, this.#chained[2 * i + 1]!);
-    }
-  }
-
-  #storeBlock(
-    source: Source,
-    context: Context,
-    batch: PackedBatch,
-    event: PackedEvent,
-    i: number,
-    count: number,
-  ): void {
+  #storeBlock(source: Source, context: Context, event: PackedEvent, i: number, count: number): void {
     const index = this.#index;
     const words = this.#words;
-    const { hashes } = batch;
-    const at = 2 * (event.hashStart + i);
-    const low = hashes[at]! | 0;
-    const high = hashes[at + 1]! | 0;
+    const { names, locals, hashes, proofs } = this.#run;
+    const low = names[2 * i]!;
+    const high = names[2 * i + 1]!;
+    const proof = proofs[i]!;
     const hasParent = i > 0 || event.hasParent;
-    const parentLow = hasParent ? hashes[at - 2]! | 0 : 0;
-    const parentHigh = hasParent ? hashes[at - 1]! | 0 : 0;
-    const localLow = this.#locals[2 * i]!;
-    const localHigh = this.#locals[2 * i + 1]!;
-    const proof = proofOf(hasParent, parentLow, parentHigh, localLow, localHigh);
-    const isPlaced = hasParent
-      ? this.#isAfterParent(source, context, parentLow, parentHigh, i, count)
-      : this.#isFirst(context, event, count);
+    const isPlaced = hasParent ? this.#isAfterParent(source, context, i, count) : this.#isFirst(event, count);
     if (isPlaced) {
-      words[BLOCK] = this.#chained[2 * i]!;
-      words[BLOCK + 1] = this.#chained[2 * i + 1]!;
+      words[BLOCK] = hashes[2 * i]!;
+      words[BLOCK + 1] = hashes[2 * i + 1]!;
     }
     const current = index.held(source, event.blockSize, low, high);
     if (current !== 0 && this.#isSame(current, context, isPlaced, proof)) {
@@ -169,10 +186,10 @@ export class BlockStore {
       low,
       high,
       hasParent,
-      parentLow,
-      parentHigh,
-      localLow,
-      localHigh,
+      parentLow: this.#parentName(i, 0),
+      parentHigh: this.#parentName(i, 1),
+      localLow: locals[2 * i]!,
+      localHigh: locals[2 * i + 1]!,
       lora: context.lora,
       blockSize: context.blockSize,
     };
@@ -185,34 +202,34 @@ export class BlockStore {
     if (holding !== 0) this.#adoptChildrenOf(source, context, holding);
   }
 
+  /** A word, 0 or 1, of the engine's name of what comes before block `i`; 0 where nothing does. */
+  #parentName(i: number, word: number): number {
+    return i === 0 ? this.#words[NAME + word]! : this.#run.names[2 * i - 2 + word]!;
+  }
+
   /** The first block of a prompt is in its place anyway. */
-  #isFirst(context: Context, event: PackedEvent, count: number): boolean {
+  #isFirst(event: PackedEvent, count: number): boolean {
     const keys = event.extraKeys === null ? null : extraKeysOf(event, 0);
     this.#hasher.root(rootKey(keys, event.cacheSalt), this.#words, PARENT);
-    this.#chainFrom(context, 0, count);
+    if (this.#chainedTo === 0) this.#chainFrom(0, count);
     return true;
   }
 
   /** Whether the source holds what comes before block `i`; then its hash is chained on that. */
-  #isAfterParent(
-    source: Source,
-    context: Context,
-    parentLow: number,
-    parentHigh: number,
-    i: number,
-    count: number,
-  ): boolean {
+  #isAfterParent(source: Source, context: Context, i: number, count: number): boolean {
     const words = this.#words;
-    const chained = this.#chained;
-    const parent =
-      this.#previous === 0 ? this.#findParent(source, context, parentLow, parentHigh, i === 0) : this.#previous;
-    if (parent === 0) return false;
+    const { hashes } = this.#run;
+    this.#parent =
+      this.#previous === 0
+        ? this.#findParent(source, context, this.#parentName(i, 0), this.#parentName(i, 1), i === 0)
+        : this.#previous;
+    if (this.#parent === 0) return false;
     const { blocks } = this.#index;
-    words[PARENT] = blocks.low(parent);
-    words[PARENT + 1] = blocks.high(parent);
-    const follows = i > 0 && words[PARENT] === chained[2 * i - 2] && words[PARENT + 1] === chained[2 * i - 1];
-    if (i >= this.#chainedTo || !follows) this.#chainFrom(context, i, count);
-    else if (i % TOUCHED_AHEAD === 0) this.#touchBlocks(context, i, this.#chainedTo);
+    words[PARENT] = blocks.low(this.#parent);
+    words[PARENT + 1] = blocks.high(this.#parent);
+    // The first one is asked for twice at most, with the same answer.
+    const follows = i === 0 || (words[PARENT] === hashes[2 * i - 2] && words[PARENT + 1] === hashes[2 * i - 1]);
+    if (i >= this.#chainedTo || !follows) this.#chainFrom(i, count);
     return true;
   }
 
@@ -223,7 +240,7 @@ export class BlockStore {
     if (holding === 0) return 0;
     const parent = holdings.block(holding);
     if (blocks.context(parent) !== context.number) return 0;
-    if (isEventParent) this.#mentioned[this.#mentions++] = parent;
+    if (isEventParent) this.#mention(parent);
     return parent;
   }
 
@@ -244,7 +261,7 @@ export class BlockStore {
     if (holding === 0) return 0;
     source.lastHolding = holding;
     this.#previous = this.#index.holdings.block(holding);
-    this.#mentioned[this.#mentions++] = this.#previous;
+    this.#mention(this.#previous);
     if (context.speculative.size > 0) context.speculative.drop(hashOf(words[BLOCK]!, words[BLOCK + 1]!), source.pod);
     return holding;
   }
@@ -289,6 +306,15 @@ export class BlockStore {
     return this.#hold(source, context, low, high, proof, places);
   }
 
+  #mention(block: number): void {
+    if (this.#mentions === this.#mentioned.length) {
+      const longer = new Int32Array(2 * this.#mentions);
+      longer.set(this.#mentioned);
+      this.#mentioned = longer;
+    }
+    this.#mentioned[this.#mentions++] = block;
+  }
+
   /** A known block, perhaps in one more place. */
   #renew(holding: number, source: Source): number {
     const index = this.#index;
@@ -297,7 +323,7 @@ export class BlockStore {
     const block = index.holdings.block(holding);
     const { speculative } = index.contextOf(block);
     if (speculative.size > 0) speculative.drop(hashOf(index.blocks.low(block), index.blocks.high(block)), source.pod);
-    this.#mentioned[this.#mentions++] = block;
+    this.#mention(block);
     return block;
   }
 

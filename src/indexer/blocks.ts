@@ -148,6 +148,33 @@ export class Blocks {
     return block;
   }
 
+  /**
+   * New blocks for the chained hashes from number `from` to before `to`, as `create` makes them, the first as the next older
+   * one than `newer`, each other one than the one before. There is room for all of them.
+   */
+  createAll(context: Context, hashes: Int32Array, blocks: Int32Array, from: number, to: number, newer: number): void {
+    const { records } = this;
+    const words = records.data;
+    const { number } = context;
+    const epoch = this.#epochOf(to - from);
+    let before = newer;
+    for (let i = from; i < to; i++) {
+      const block = records.take();
+      const at = records.at(block);
+      words[at] = hashes[2 * i]!;
+      words[at + 1] = hashes[2 * i + 1]!;
+      words[at + CONTEXT] = number;
+      words[at + HOLDERS] = 0;
+      words[at + NEWER] = before;
+      words[at + EPOCH] = epoch;
+      if (i > from) words[records.at(before) + OLDER] = block;
+      blocks[i] = block;
+      before = block;
+    }
+    this.#link(context, blocks[from]!, before, newer);
+    context.table.addAll(hashes, blocks, from, to);
+  }
+
   free(context: Context, block: number): void {
     const words = this.records.data;
     const at = this.records.at(block);

@@ -49,6 +49,8 @@ export class HashTable {
   #mask = MIN_SEGMENT_SLOTS / GROUP_SLOTS - 1;
   #size = 0;
   #removals = 0;
+  /** Never read: see `touch`. */
+  #touched = 0;
 
   constructor(records: Records, segments: Segments, secret: number) {
     this.#records = records;
@@ -99,6 +101,69 @@ export class HashTable {
     return slots[segment + this.#slots + group]! ^ slots[segment + GROUP_SLOTS * group]!;
   }
 
+  /**
+   * `find` of the hashes from number `from` to before `to`, pairs of words: the records stand under these numbers in
+   * `records` afterwards.
+   */
+  findAll(hashes: Int32Array, records: Int32Array, from: number, to: number): void {
+    // In a loop of its own, so that the processor waits for many places at once.
+    for (let i = from; i < to; i++) this.#touched ^= this.touch(hashes[2 * i]!, hashes[2 * i + 1]!);
+    for (let i = from; i < to; i++) records[i] = this.find(hashes[2 * i]!, hashes[2 * i + 1]!);
+  }
+
+  /** How many of these hashes have no record, up to the first that has one. */
+  countMissing(hashes: Int32Array, from: number, to: number): number {
+    const directory = this.#directory;
+    const shift = this.#shift;
+    const mask = this.#mask;
+    const slots = this.#segments.data;
+    const tags = this.#slots;
+    for (let i = from; i < to; i++) {
+      const mixed = this.#mix(hashes[2 * i]!, hashes[2 * i + 1]!);
+      const four = slots[directory[(mixed >>> 1) >>> shift]! + tags + (mixed & mask)]!;
+      if (endsAt(four, mixed)) continue;
+      if (this.find(hashes[2 * i]!, hashes[2 * i + 1]!) !== 0) return i - from;
+    }
+    return to - from;
+  }
+
+  /**
+   * `add` of the records that stand under these numbers in `records`, up to the first whose hash is there already; returns
+   * how many those are.
+   */
+  addAll(hashes: Int32Array, records: Int32Array, from: number, to: number): number {
+    let directory = this.#directory;
+    let shift = this.#shift;
+    let mask = this.#mask;
+    let slots = this.#segments.data;
+    let tags = this.#slots;
+    let added = 0;
+    for (let i = from; i < to; i++) {
+      const mixed = this.#mix(hashes[2 * i]!, hashes[2 * i + 1]!);
+      const segment = directory[(mixed >>> 1) >>> shift]!;
+      const group = mixed & mask;
+      const four = slots[segment + tags + group]!;
+      if (endsAt(four, mixed)) {
+        const slot = lowestByte(zeroBytes(four & 0xfefefefe));
+        slots[segment + tags + group] = withByte(four, slot, tagOf(mixed));
+        slots[segment + GROUP_SLOTS * group + slot] = wordOf(mixed, records[i]!);
+        added++;
+        continue;
+      }
+      this.#size += added;
+      added = 0;
+      if (this.find(hashes[2 * i]!, hashes[2 * i + 1]!) !== 0) return i - from;
+      this.add(hashes[2 * i]!, hashes[2 * i + 1]!, records[i]!);
+      directory = this.#directory;
+      shift = this.#shift;
+      mask = this.#mask;
+      slots = this.#segments.data;
+      tags = this.#slots;
+    }
+    this.#size += added;
+    return to - from;
+  }
+
   /** Record `i`, whose hash this is; no other of this hash may be there. */
   add(low: number, high: number, i: number): void {
     const mixed = this.#mix(low, high);
@@ -108,8 +173,15 @@ export class HashTable {
     this.#size++;
   }
 
-  /** Record `i`, whose hash this is, if it is there. */
-  remove(low: number, high: number, i: number): void {
+  /** `remove` of the records that stand under these numbers; where there is none, or it was there no more, stands 0 afterwards. */
+  removeAll(hashes: Int32Array, records: Int32Array, from: number, to: number): void {
+    for (let i = from; i < to; i++) {
+      if (records[i] !== 0 && !this.remove(hashes[2 * i]!, hashes[2 * i + 1]!, records[i]!)) records[i] = 0;
+    }
+  }
+
+  /** Record `i`, whose hash this is, if it is there; whether it was. */
+  remove(low: number, high: number, i: number): boolean {
     const mixed = this.#mix(low, high);
     const segment = this.#segmentOf(mixed);
     const slots = this.#segments.data;
@@ -126,10 +198,11 @@ export class HashTable {
         slots[tags + group] = withByte(four, slot, zeroBytes(four) !== 0 ? EMPTY : REMOVED);
         this.#size--;
         if (++this.#removals % REMOVALS_PER_JOIN === 0) this.#join(mixed);
-        return;
+        return true;
       }
-      if (zeroBytes(four) !== 0) return;
+      if (zeroBytes(four) !== 0) return false;
     }
+    return false;
   }
 
   /** The table must not change before the end of the iteration. */
@@ -342,6 +415,11 @@ const MAX_EXTRA = 31;
 
 function wordOf(mixed: number, i: number): number {
   return ((mixed & MAX_EXTRA) << INDEX_BITS) | i;
+}
+
+/** Whether a search for this hash ends at these four slots, and finds nothing there. */
+function endsAt(four: number, mixed: number): boolean {
+  return zeroBytes(four) !== 0 && zeroBytes(four ^ Math.imul(tagOf(mixed), 0x01010101)) === 0;
 }
 
 /** The highest bit of each byte that is 0; of bytes above one that is 0 perhaps also of one that is 1. */

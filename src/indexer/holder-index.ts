@@ -1,3 +1,4 @@
+import type { BlockRun } from "./block-run.ts";
 import { Blocks } from "./blocks.ts";
 import { type Context, Contexts } from "./context.ts";
 import { AT_ONCE, Departures, WITH_A_STEP } from "./departures.ts";
@@ -47,7 +48,7 @@ export class HolderIndex {
   readonly #sets: PlaceSets;
   readonly #options: ResolvedTableOptions;
   /** Reading the clock for each block would cost as much as hashing it. */
-  readonly #expires: boolean;
+  readonly expires: boolean;
   /** (block, source) pairs. */
   #pairs = 0;
   #evictedBlocks = 0;
@@ -60,9 +61,9 @@ export class HolderIndex {
 
   constructor(options: ResolvedTableOptions) {
     this.#options = options;
-    this.#expires = options.entryTtlMs < Number.POSITIVE_INFINITY;
+    this.expires = options.entryTtlMs < Number.POSITIVE_INFINITY;
     this.#sets = new PlaceSets(options.tierWeights);
-    this.blocks = new Blocks(this.#expires);
+    this.blocks = new Blocks(this.expires);
     this.holders = new Holders(this.blocks, this.holdings, this.#sets, () => this.memory.mayGather);
     // Not the hash seed itself: what orders slots must not be what names blocks.
     const secret = Number(BigInt.asUintN(32, (options.seed * 0x9e37_79b9_7f4a_7c15n) >> 17n));
@@ -99,7 +100,7 @@ export class HolderIndex {
   /** A source's holding by the source's name for the block. */
   held(source: Source, blockSize: number, low: number, high: number): number {
     const holding = source.names.find(blockSize, low, high);
-    if (holding === 0 || !this.#expires) return holding;
+    if (holding === 0 || !this.expires) return holding;
     const block = this.holdings.block(holding);
     if (!this.isExpired(block)) return holding;
     this.drop(block);
@@ -109,7 +110,7 @@ export class HolderIndex {
   /** The same, sooner where it is what the source spoke of last: events go on with their prompt as a rule. */
   heldLately(source: Source, blockSize: number, low: number, high: number): number {
     const last = source.lastHolding;
-    if (last === 0 || this.#expires || !this.holdings.is(last, source.number, low, high)) {
+    if (last === 0 || this.expires || !this.holdings.is(last, source.number, low, high)) {
       return this.held(source, blockSize, low, high);
     }
     return this.contextOf(this.holdings.block(last)).blockSize === blockSize
@@ -130,20 +131,28 @@ export class HolderIndex {
   /** A block by its chained hash. */
   find(context: Context, low: number, high: number): number {
     const block = context.find(low, high);
-    if (block === 0 || !this.#expires || !this.isExpired(block)) return block;
+    if (block === 0 || !this.expires || !this.isExpired(block)) return block;
     this.drop(block);
     return 0;
   }
 
   /**
    * The blocks of the hashes from number `from` to before `to`, in the order of a prompt. What was stored one after the
-   * other has one record after the other as a rule: that is tried before the table is asked.
+   * other has one record after the other as a rule: that is tried before the table is asked. `before`: what comes before
+   * them, 0 if nothing.
    */
-  findAll(context: Context, hashes: Int32Array, blocks: Int32Array, from: number, to: number): void {
+  findAll(
+    context: Context,
+    hashes: Int32Array,
+    blocks: Int32Array,
+    from: number,
+    to: number,
+    before: number = from === 0 ? 0 : blocks[from - 1]!,
+  ): void {
     let touched = from;
-    let previous = from === 0 ? 0 : blocks[from - 1]!;
+    let previous = before;
     for (let i = from; i < to; i++) {
-      if (previous !== 0 && !this.#expires) {
+      if (previous !== 0 && !this.expires) {
         const following = this.blocks.countFollowing(previous, context.number, hashes, i, to);
         for (const end = i + following; i < end; i++) blocks[i] = ++previous;
         if (i === to) return;
@@ -158,7 +167,7 @@ export class HolderIndex {
   }
 
   isExpired(block: number): boolean {
-    return this.#expires && this.now() - this.blocks.mentionedAtMs(block) >= this.#options.entryTtlMs;
+    return this.expires && this.now() - this.blocks.mentionedAtMs(block) >= this.#options.entryTtlMs;
   }
 
   contextOf(block: number): Context {
@@ -210,6 +219,58 @@ export class HolderIndex {
     return holding;
   }
 
+  /**
+   * The same for the blocks of a run from number `from` to before `to`, the first of which comes after block `before`, 0 for
+   * none; no name is known to the source, nothing of it waits, and nothing is believed or expires. Returns how many, which
+   * may be none: up to a name that is there twice, and as many as need no more memory.
+   */
+  holdAll(
+    source: Source,
+    context: Context,
+    run: BlockRun,
+    from: number,
+    to: number,
+    places: readonly Place[],
+    before: number,
+  ): number {
+    const { blocks, holdings, holders } = this;
+    const end = Math.min(to, from + blocks.records.room, from + holdings.records.room);
+    const number = source.number;
+    const set = number === 0 || context.number === 0 || end <= from ? -1 : this.#sets.keepAgain(places, end - from);
+    if (set < 0) return 0;
+    this.findAll(context, run.hashes, run.blocks, from, end, before);
+    let previous = before;
+    for (let i = from; i < end; previous = run.blocks[i++]!) {
+      if (run.blocks[i] !== 0) continue;
+      let next = i + 1;
+      while (next < end && run.blocks[next] === 0) next++;
+      blocks.createAll(context, run.hashes, run.blocks, i, next, previous);
+      i = next - 1;
+    }
+    holdings.createAll(number, run.names, run.proofs, run.blocks, set, run.holdings, from, end);
+    const held = from + source.names.addAll(context.blockSize, run.names, run.holdings, from, end);
+    if (held < end) this.#takeBack(run, held, end, set);
+    let others = 0;
+    for (let i = from; i < held; i++) {
+      const names = holders.add(run.blocks[i]!, number, run.holdings[i]!);
+      if (names === 0) continue;
+      others++;
+      if (names >= MAX_NAMES) this.release(source, holders.oldestName(run.blocks[i]!, number));
+    }
+    this.#count(source, held - from - others);
+    this.#lastHeld = run.blocks[held - 1]!;
+    return held - from;
+  }
+
+  /** Holdings of a run that are in no list, and blocks that were made for them. */
+  #takeBack(run: BlockRun, from: number, to: number, set: number): void {
+    for (let i = from; i < to; i++) {
+      this.#sets.forget(run.holdings[i]!, set);
+      this.holdings.free(run.holdings[i]!);
+      if (this.blocks.holders(run.blocks[i]!) === 0) this.#forget(run.blocks[i]!);
+    }
+  }
+
   /** From now on the source holds nothing under this name. The source itself is settled by the caller. */
   release(source: Source, holding: number): void {
     const block = this.holdings.block(holding);
@@ -224,6 +285,32 @@ export class HolderIndex {
     } else if (this.holders.name(block, source.number) === 0) {
       this.#count(source, -1);
     }
+  }
+
+  /**
+   * The same for the holdings of a run from number `from` to before `to` under these names and this block size; 0 stands for
+   * none, and one that is there twice counts once.
+   */
+  releaseAll(source: Source, blockSize: number, run: BlockRun, from: number, to: number): void {
+    const { blocks, holdings, holders } = this;
+    const { number } = source;
+    source.names.removeAll(blockSize, run.names, run.holdings, from, to);
+    let lost = 0;
+    let forgotten = from;
+    for (let i = from; i < to; i++) run.blocks[i] = run.holdings[i] === 0 ? 0 : holdings.block(run.holdings[i]!);
+    for (let i = from; i < to; i++) {
+      const holding = run.holdings[i]!;
+      if (holding === 0) continue;
+      const block = run.blocks[i]!;
+      holders.remove(block, number, holding);
+      this.#sets.forget(holding, holdings.places(holding));
+      holdings.free(holding);
+      if (blocks.holders(block) === 0) run.blocks[forgotten++] = block;
+      else if (holders.name(block, number) !== 0) continue;
+      lost++;
+    }
+    this.#count(source, -lost);
+    for (let i = from; i < forgotten; i++) this.#forget(run.blocks[i]!);
   }
 
   /**
@@ -298,6 +385,11 @@ export class HolderIndex {
       this.#setPlaces(holding, withPlace(this.placesOf(holding).places, place));
   }
 
+  /** Whether the block lies nowhere else than in this place. */
+  isOnlyIn(holding: number, place: Place): boolean {
+    return withoutPlace(this.placesOf(holding).places, place).length === 0;
+  }
+
   /** The block lies in this place no more; false where no place is left, and nothing has changed. */
   removePlace(holding: number, place: Place): boolean {
     const { places } = this.placesOf(holding);
@@ -309,7 +401,7 @@ export class HolderIndex {
 
   /** These blocks of one prompt, in its order, are in use. The deeper one counts as the older: without it, nothing else is lost. */
   mention(blocks: ArrayLike<number>, count: number = blocks.length): void {
-    const nowMs = this.#expires ? Math.floor(this.now()) : 0;
+    const nowMs = this.expires ? Math.floor(this.now()) : 0;
     let i = 0;
     while (i < count) {
       const number = blocks[i] === 0 ? 0 : this.blocks.context(blocks[i]!);
@@ -321,8 +413,7 @@ export class HolderIndex {
   /** Ends a step that changed this context: the bounds hold again, and some of what has expired is gone. */
   settle(context: Context): void {
     // Nearly always nothing is to be done, a million times a second.
-    if (!this.#expires && !this.hasWork && this.contexts.isSettled(context, this.#options.maxPrefixesPerContext))
-      return;
+    if (!this.expires && !this.hasWork && this.contexts.isSettled(context, this.#options.maxPrefixesPerContext)) return;
     const { maxContexts, maxPrefixesPerContext } = this.#options;
     while (context.size > maxPrefixesPerContext) if (!this.#workForRoom()) this.#evict(context.oldest);
     context.speculative.shrinkTo(maxPrefixesPerContext);
@@ -353,11 +444,11 @@ export class HolderIndex {
 
   #blockOf(context: Context, low: number, high: number): number {
     const before = this.#lastHeld !== 0 && this.blocks.context(this.#lastHeld) === context.number ? this.#lastHeld : 0;
-    if (before !== 0 && !this.#expires && this.blocks.is(before + 1, context.number, low, high)) return before + 1;
+    if (before !== 0 && !this.expires && this.blocks.is(before + 1, context.number, low, high)) return before + 1;
     const block = this.find(context, low, high);
     if (block !== 0) return block;
     this.contexts.number(context);
-    return this.blocks.create(context, low, high, before, this.#expires ? Math.floor(this.now()) : 0);
+    return this.blocks.create(context, low, high, before, this.expires ? Math.floor(this.now()) : 0);
   }
 
   #setPlaces(holding: number, places: readonly Place[]): void {
@@ -420,7 +511,7 @@ export class HolderIndex {
 
   #sweep(context: Context): void {
     if (context.speculative.size > 0) context.speculative.sweep(this.now(), SWEEP_BLOCKS);
-    if (this.#expires) {
+    if (this.expires) {
       for (let dropped = 0; dropped < SWEEP_BLOCKS; dropped++) {
         if (context.oldest === 0 || !this.isExpired(context.oldest)) break;
         this.drop(context.oldest);

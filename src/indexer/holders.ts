@@ -78,7 +78,7 @@ export class Holders {
     return true;
   }
 
-  /** Returns how many names the source had for the block before. */
+  /** `holding`: of no list yet. Returns how many names the source had for the block before. */
   add(block: number, source: number, holding: number): number {
     this.#blocks.setUnlike(block);
     const crowd = this.crowd(block);
@@ -89,8 +89,9 @@ export class Holders {
       return names;
     }
     const head = this.list(block);
-    this.#holdings.setNext(holding, head);
     this.#blocks.setHolders(block, holding);
+    if (head === 0) return 0;
+    this.#holdings.setNext(holding, head);
     let length = 1;
     let names = 0;
     for (let other = head; other !== 0; other = this.#holdings.next(other)) {

@@ -93,6 +93,36 @@ export class Holdings {
     return holding;
   }
 
+  /**
+   * The same for the names from number `from` to before `to`, with all that stands under their numbers, and in these places.
+   * There is room for all of them.
+   */
+  createAll(
+    source: number,
+    names: Int32Array,
+    proofs: Int32Array,
+    blocks: Int32Array,
+    places: number,
+    into: Int32Array,
+    from: number,
+    to: number,
+  ): void {
+    const { records } = this;
+    const words = records.data;
+    const upper = (source >>> (32 - NEXT_BITS)) << PROOF_BITS;
+    const lower = source << NEXT_BITS;
+    for (let i = from; i < to; i++) {
+      const holding = records.take();
+      const at = records.at(holding);
+      words[at] = names[2 * i]!;
+      words[at + 1] = names[2 * i + 1]!;
+      words[at + PROOF] = proofs[i]! | upper;
+      words[at + BLOCK] = blocks[i]! | (places << BLOCK_BITS);
+      words[at + NEXT] = lower;
+      into[i] = holding;
+    }
+  }
+
   /** Whether it is in use, and that source's under this name. */
   is(holding: number, source: number, low: number, high: number): boolean {
     const { data } = this.records;

@@ -125,8 +125,8 @@ export interface SourceStats {
  * here throws on any event that the decoder lets through.
  */
 export interface PrefixIndexer {
-  /** Applies event `index` of a batch, as the methods below do. */
-  processEvent(source: BlockSource, batch: PackedBatch, index: number): void;
+  /** Applies the events of a batch from number `from` (0) to before `to` (all), one after the other, as the methods below do. */
+  processEvents(source: BlockSource, batch: PackedBatch, from?: number, to?: number): void;
   processBlockStored(source: BlockSource, event: BlockStored): void;
   processBlockRemoved(source: BlockSource, event: BlockRemoved): void;
   /**

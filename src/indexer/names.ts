@@ -43,23 +43,47 @@ export class Names {
   }
 
   add(blockSize: number, low: number, high: number, holding: number): void {
-    let table = this.#table(blockSize);
-    if (table === undefined) {
-      table = this.#newTable();
-      this.#sizes.push(blockSize);
-      this.#tables.push(table);
-    }
-    table.add(low, high, holding);
+    this.#open(blockSize).add(low, high, holding);
     this.#size++;
   }
 
-  remove(blockSize: number, low: number, high: number, holding: number): void {
-    const at = this.#sizes.indexOf(blockSize);
-    if (at < 0) return;
-    const table = this.#tables[at]!;
+  /** See `HashTable.countMissing`. */
+  countMissing(blockSize: number, names: Int32Array, from: number, to: number): number {
+    return this.#table(blockSize)?.countMissing(names, from, to) ?? to - from;
+  }
+
+  /** See `HashTable.addAll`. */
+  addAll(blockSize: number, names: Int32Array, holdings: Int32Array, from: number, to: number): number {
+    const added = this.#open(blockSize).addAll(names, holdings, from, to);
+    this.#size += added;
+    return added;
+  }
+
+  /** See `HashTable.findAll`. */
+  findAll(blockSize: number, names: Int32Array, holdings: Int32Array, from: number, to: number): void {
+    const table = this.#table(blockSize);
+    if (table === undefined) holdings.fill(0, from, to);
+    else table.findAll(names, holdings, from, to);
+  }
+
+  /** See `HashTable.removeAll`. */
+  removeAll(blockSize: number, names: Int32Array, holdings: Int32Array, from: number, to: number): void {
+    const table = this.#table(blockSize);
+    if (table === undefined) return;
     const before = table.size;
-    table.remove(low, high, holding);
-    this.#size -= before - table.size;
+    table.removeAll(names, holdings, from, to);
+    this.#removed(blockSize, before - table.size);
+  }
+
+  remove(blockSize: number, low: number, high: number, holding: number): void {
+    if (this.#table(blockSize)?.remove(low, high, holding)) this.#removed(blockSize, 1);
+  }
+
+  /** So many of this size. */
+  #removed(blockSize: number, count: number): void {
+    this.#size -= count;
+    const at = this.#sizes.indexOf(blockSize);
+    const table = this.#tables[at]!;
     if (table.size > 0) return;
     table.drop();
     this.#sizes.splice(at, 1);
@@ -81,6 +105,15 @@ export class Names {
   /** By block size; must not change before the end of the iteration. */
   *values(): IterableIterator<number> {
     for (const table of this.#tables) yield* table.values();
+  }
+
+  #open(blockSize: number): HashTable {
+    const known = this.#table(blockSize);
+    if (known !== undefined) return known;
+    const table = this.#newTable();
+    this.#sizes.push(blockSize);
+    this.#tables.push(table);
+    return table;
   }
 
   #table(blockSize: number): HashTable | undefined {

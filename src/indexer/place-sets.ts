@@ -66,6 +66,13 @@ export class PlaceSets {
     return number;
   }
 
+  /** The same for so many holdings at once, if these places were kept last; −1 otherwise. */
+  keepAgain(places: readonly Place[], holdings: number): number {
+    if (this.#sets[this.#lastNumber] === undefined || this.#lastPlaces !== places) return -1;
+    this.#uses[this.#lastNumber]! += holdings;
+    return this.#lastNumber;
+  }
+
   #number(holding: number, places: readonly Place[]): number {
     let free = -1;
     for (let number = 0; number < OWN_PLACES; number++) {

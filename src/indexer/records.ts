@@ -34,6 +34,11 @@ export class Records {
     return this.#memory.bytes;
   }
 
+  /** So many can be taken without more memory. */
+  get room(): number {
+    return Math.max(0, Math.min(this.#capacity - 1, this.#limit) - this.#size);
+  }
+
   /** Whether the next `take` needs no more memory. */
   get hasRoom(): boolean {
     return this.#free !== 0 || this.#next < this.#capacity;

@@ -5,7 +5,7 @@ import type { AttentionGroup } from "./attention-groups.ts";
 import { SeededBlockHasher } from "./block-hash.ts";
 import { type BlockHasher, hashOf } from "./block-hasher.ts";
 import { canonicalLora } from "./block-identity.ts";
-import { BlockRemoval } from "./block-removal.ts";
+import { BlockRemoval, endOfRemovals } from "./block-removal.ts";
 import { BlockStore } from "./block-store.ts";
 import { AT_ONCE } from "./departures.ts";
 import { exportBlocks, importBlocks } from "./export.ts";
@@ -67,11 +67,19 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     this.#removal = new BlockRemoval(this.#index);
   }
 
-  processEvent(source: BlockSource, batch: PackedBatch, index: number): void {
-    const event = batch.events[index]!;
-    if (event.type === PackedType.stored) this.#store.store(source, batch, event);
-    else if (event.type === PackedType.removed) this.#removal.remove(source, batch, index);
-    else this.processAllBlocksCleared(source);
+  processEvents(source: BlockSource, batch: PackedBatch, from: number = 0, to: number = batch.eventCount): void {
+    for (let at = from; at < to; at++) {
+      const event = batch.events[at]!;
+      if (event.type === PackedType.stored) {
+        this.#store.store(source, batch, event);
+      } else if (event.type === PackedType.removed) {
+        const end = endOfRemovals(batch, at, to);
+        this.#removal.remove(source, batch, at, end);
+        at = end - 1;
+      } else {
+        this.processAllBlocksCleared(source);
+      }
+    }
   }
 
   processBlockStored(source: BlockSource, event: BlockStored): void {
@@ -264,7 +272,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
   #processOne(source: BlockSource, event: BlockStored | BlockRemoved): void {
     this.#batch.clear();
     packEvent(this.#batch, event);
-    this.processEvent(source, this.#batch, 0);
+    this.processEvents(source, this.#batch);
   }
 }
 

@@ -64,7 +64,8 @@ export class KVEventHandler {
     }
     const { ts: publishedAtSeconds, eventCount, errors } = batch;
     const source = this.#sourceOf(batch.dataParallelRank);
-    for (let index = 0; index < eventCount; index++) this.#fold(source, index);
+    this.#indexer.processEvents(source, batch);
+    if (this.#onPromptStart !== undefined) tellPromptStarts(this.#onPromptStart);
     return { publishedAtSeconds, events: countEvents(), eventCount, errors };
   }
 
@@ -94,13 +95,6 @@ export class KVEventHandler {
     return this.#sources.has(rank);
   }
 
-  #fold(source: BlockSource, index: number): void {
-    this.#indexer.processEvent(source, batch, index);
-    const { type, hasParent, tokenStart, tokenCount } = batch.events[index]!;
-    if (type !== PackedType.stored || hasParent || tokenCount === 0) return;
-    this.#onPromptStart?.(batch.tokens.subarray(tokenStart, tokenStart + tokenCount));
-  }
-
   #sourceOf(batchRank: number | null): BlockSource {
     const { model, pod, loraId, isForeignRank } = this.#subject;
     const own = this.#subject.rank;
@@ -114,16 +108,23 @@ export class KVEventHandler {
   }
 }
 
+function tellPromptStarts(listener: (tokens: Uint32Array) => void): void {
+  for (let index = 0; index < batch.eventCount; index++) {
+    const { type, hasParent, tokenStart, tokenCount } = batch.events[index]!;
+    if (type !== PackedType.stored || hasParent || tokenCount === 0) continue;
+    listener(batch.tokens.subarray(tokenStart, tokenStart + tokenCount));
+  }
+}
+
 /** Of the batch, by type. */
 function countEvents(): Readonly<Record<string, number>> {
   const { events, eventCount } = batch;
   if (eventCount === 1) return ONE_EVENT[events[0]!.type]!;
-  const counts: Record<string, number> = {};
-  for (let index = 0; index < eventCount; index++) {
-    const name = TYPE_NAMES[events[index]!.type]!;
-    counts[name] = (counts[name] ?? 0) + 1;
-  }
-  return counts;
+  const counts = [0, 0, 0];
+  for (let index = 0; index < eventCount; index++) counts[events[index]!.type]!++;
+  const named: Record<string, number> = {};
+  for (const [type, count] of counts.entries()) if (count > 0) named[TYPE_NAMES[type]!] = count;
+  return named;
 }
 
 function unreadable(error: DecodeError): HandledBatch {

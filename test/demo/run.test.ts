@@ -15,9 +15,16 @@ import { zmtp } from "../../transports/zmtp/index.ts";
 
 /** Believes that what lies in the GPU's memory stays there. */
 class ForgetfulTable extends SyncPrefixHashTable {
-  override processEvent(source: BlockSource, batch: PackedBatch, index: number): void {
-    const { type, medium } = batch.events[index]!;
-    if (type !== PackedType.removed || medium !== "GPU") super.processEvent(source, batch, index);
+  override processEvents(
+    source: BlockSource,
+    batch: PackedBatch,
+    from: number = 0,
+    to: number = batch.eventCount,
+  ): void {
+    for (let index = from; index < to; index++) {
+      const { type, medium } = batch.events[index]!;
+      if (type !== PackedType.removed || medium !== "GPU") super.processEvents(source, batch, index, index + 1);
+    }
   }
 }
 

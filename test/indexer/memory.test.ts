@@ -26,7 +26,7 @@ async function filled(fill: string): Promise<{ readonly claimed: number; readonl
     const store = (index, source, block) => {
       batch.hashes.set([Math.imul(block, 0x9e3779b1), block]);
       batch.tokens[0] = block;
-      index.processEvent(source, batch, 0);
+      index.processEvents(source, batch);
     };
     const fill = (index, scale) => { ${fill} };
     const taken = () => {
@@ -99,7 +99,7 @@ describe("an index with a bound", () => {
       for (let block = 0; block < maxBytes / 20; block++) {
         batch.hashes.set([Math.imul(block, 0x9e3779b1), block]);
         batch.tokens[0] = block;
-        index.processEvent(sources[block % 8]!, batch, 0);
+        index.processEvents(sources[block % 8]!, batch);
         if (block % 10_000 === 0) assert.ok(index.bytes <= maxBytes, `${index.bytes}`);
       }
       assert.ok(index.bytes <= maxBytes && index.bytes > 0.85 * maxBytes, `${index.bytes}`);

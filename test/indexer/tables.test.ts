@@ -107,6 +107,37 @@ class TableWithTruth {
     this.truth.delete(key);
   }
 
+  /** Signed words. */
+  addAll(hashes: readonly (readonly [number, number])[]): void {
+    const words = Int32Array.from(hashes.flat());
+    const records = Int32Array.from(hashes, ([low, high]) => {
+      const i = this.records.take();
+      this.records.data.set([low, high], this.records.at(i));
+      return i;
+    });
+    for (let at = 0; at < hashes.length; at++) {
+      const start = at;
+      at += this.table.addAll(words, records, start, hashes.length);
+      for (let i = start; i < at; i++) this.truth.set(hashes[i]!.join(" "), records[i]!);
+      if (at < hashes.length) {
+        assert.ok(this.truth.has(hashes[at]!.join(" ")), "it ends at one that is there");
+        this.records.give(records[at]!);
+      }
+    }
+  }
+
+  removeAll(hashes: readonly (readonly [number, number])[]): void {
+    const words = Int32Array.from(hashes.flat());
+    const records = Int32Array.from(hashes, (hash) => this.truth.get(hash.join(" ")) ?? 0);
+    this.table.removeAll(words, records, 0, hashes.length);
+    for (const [at, hash] of hashes.entries()) {
+      const i = this.truth.get(hash.join(" ")) ?? 0;
+      assert.equal(records[at], i, "one that is there twice counts once");
+      if (i !== 0) this.records.give(i);
+      this.truth.delete(hash.join(" "));
+    }
+  }
+
   check(): void {
     assert.equal(this.table.size, this.truth.size);
     for (const [key, i] of this.truth) {
@@ -132,6 +163,30 @@ describe("HashTable", () => {
         both.check();
       }),
       { numRuns: 60 },
+    );
+  });
+
+  it("does with many hashes at once what it does with one after the other", () => {
+    const word = fc.oneof(fc.nat({ max: 3 }), fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }));
+    const hashes = fc.array(fc.tuple(word, word), { maxLength: 1_500, size: "max" });
+    fc.assert(
+      fc.property(hashes, hashes, fc.nat(), (first, second, secret) => {
+        const both = new TableWithTruth(secret);
+        for (const [low, high] of first) both.add(low, high);
+        const all = [...first.filter((_, i) => i % 3 === 0), ...second];
+        const words = Int32Array.from(all.flat());
+        const expected = all.map(([low, high]) => both.truth.get(`${low} ${high}`) ?? 0);
+        const found = new Int32Array(all.length);
+        both.table.findAll(words, found, 0, all.length);
+        assert.deepEqual([...found], expected);
+        const known = expected.findIndex((i) => i !== 0);
+        assert.equal(both.table.countMissing(words, 0, all.length), known < 0 ? all.length : known);
+        both.addAll(second);
+        both.check();
+        both.removeAll(all);
+        both.check();
+      }),
+      { numRuns: 40 },
     );
   });
 
