@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { randomHashSeed, SeededBlockHasher } from "../../src/indexer/block-hash.ts";
 import { SimdHash } from "../../src/indexer/simd-hash.ts";
-import { simdHashCode } from "../support/build-wasm.ts";
 import { WholeHasher } from "./support.ts";
 
 const SEED = 0x0123456789abcdefn;
@@ -209,10 +207,5 @@ describe("SimdHash", () => {
     assert.deepEqual(fast, plain);
     assert.ok(simd.capacity(16) < 3_000);
     assert.deepEqual([simd.capacity(4_096), simd.capacity(4_097), simd.capacity(2 ** 20)], [4, 0, 0]);
-  });
-
-  it("is made of its source as it stands", async () => {
-    const code = new URL("../../src/indexer/simd-hash-code.ts", import.meta.url);
-    assert.equal(readFileSync(code, "utf8"), await simdHashCode(), "run npm run build:wasm");
   });
 });
