@@ -56,7 +56,9 @@ export class PackedBatch {
   /** One for each event that could not be read, in order. */
   errors: DecodeError[] = [];
 
-  /** Whether it has taken more room than is kept. */
+  /** Where tokens stand as long as they fit, if anywhere in particular. */
+  #home: Uint32Array | null = null;
+  /** Whether an array is another one, or longer, than is kept. */
   #isWide = false;
 
   /** Empties it. Nothing of the payload is held on to: one extra key may be a view of megabytes. */
@@ -69,6 +71,12 @@ export class PackedBatch {
     this.tokenCount = 0;
     if (this.errors.length > 0) this.errors = [];
     if (this.#isWide) this.#shrink();
+  }
+
+  /** Has its tokens in these words, 65,536 or more, from the next `clear` on, whenever they fit. Nobody else may write there. */
+  keepTokensIn(words: Uint32Array): void {
+    this.#home = words;
+    this.#isWide = true;
   }
 
   /** The next event, with the fields of whatever it was used for before; it is part of the batch from now on. */
@@ -112,7 +120,8 @@ export class PackedBatch {
   #shrink(): void {
     this.#isWide = false;
     if (this.hashes.length > KEPT_WORDS) this.hashes = new Uint32Array(KEPT_WORDS);
-    if (this.tokens.length > KEPT_WORDS) this.tokens = new Uint32Array(KEPT_WORDS);
+    if (this.#home !== null) this.tokens = this.#home;
+    else if (this.tokens.length > KEPT_WORDS) this.tokens = new Uint32Array(KEPT_WORDS);
     if (this.events.length > KEPT_EVENTS) this.events.length = KEPT_EVENTS;
   }
 }

@@ -1,4 +1,5 @@
 import { type PackedBatch, type PackedEvent, PackedType } from "./packed-batch.ts";
+import { simdTokens } from "./simd-tokens.ts";
 import { StoredTail } from "./stored-tail.ts";
 import { wireRun } from "./wire-names.ts";
 import { MEMORY, MEMORY_VIEW, SLACK_BYTES, TOKEN_BYTES, TOKEN_MASKS, type WireReader } from "./wire-reader.ts";
@@ -11,6 +12,8 @@ const ARRAY16 = 0xdc;
 const BYTES = MEMORY;
 const VIEW = MEMORY_VIEW;
 const MASKS = TOKEN_MASKS;
+const SIMD = simdTokens();
+const SIMD_TOKENS = SIMD?.tokens ?? null;
 /** Up to here whatever is taken for tokens may reach. */
 const LAST_TOKEN_END = MEMORY.length - SLACK_BYTES;
 const MAX_TOKEN_BYTES = TOKEN_BYTES;
@@ -130,6 +133,11 @@ export class UsualEvent {
     } else if ((tokensHead & 0xf0) !== 0x90) return OTHER;
     const cost = EVENT_COST + HASH_COST * hashCount + TOKEN_COST * tokenCount;
     if (cost > reader.budget || at + MAX_TOKEN_BYTES * tokenCount > LAST_TOKEN_END) return OTHER;
+    // The first batch that comes is as a rule the only one.
+    if (SIMD?.isFree) {
+      SIMD.isFree = false;
+      batch.keepTokensIn(SIMD.tokens);
+    }
     batch.reserveTokens(tokenCount);
     const tokenStart = batch.tokenCount;
     at = tokenIds(at, batch.tokens, tokenStart, tokenStart + tokenCount);
@@ -168,10 +176,18 @@ export class UsualEvent {
   }
 }
 
-/** Token ids to `tokens`, from `first` to before `last`, as `WireReader.tokens` reads them. They may reach behind the payload. */
-function tokenIds(start: number, tokens: Uint32Array, first: number, last: number): number {
+/**
+ * Token ids to `tokens`, from `first` to before `last`, as `WireReader.tokens` reads them, by `SimdTokens` where those are
+ * its own. They may reach behind the payload.
+ */
+export function tokenIds(start: number, tokens: Uint32Array, first: number, last: number): number {
   let at = start;
   let to = first;
+  if (tokens === SIMD_TOKENS && last - first >= 4) {
+    to = last - ((last - first) & 3);
+    at = SIMD!.read(start, first, to);
+    if (at === OTHER) return OTHER;
+  }
   let good = -1;
   // Four at a time: a loop has a cost of its own.
   for (; to < last - 3; to += 4) {

@@ -1,4 +1,5 @@
 import type { PackedBatch } from "./packed-batch.ts";
+import { PAYLOAD_BYTES, simdTokens } from "./simd-tokens.ts";
 import { TextCache } from "./text-cache.ts";
 import type { WireName } from "./wire-names.ts";
 
@@ -23,7 +24,7 @@ const HASH_COST = 144;
 const TOKEN_COST = 48;
 
 /** Room for a payload that is as long as any should be. */
-const MEMORY_BYTES = 1 << 18;
+const MEMORY_BYTES = PAYLOAD_BYTES;
 /** Bytes behind a payload: 16 that no value begins with, and what a comparison reads beyond those. */
 export const SLACK_BYTES = 48;
 /** Eight bytes 0xc1. */
@@ -34,8 +35,9 @@ export const TOKEN_BYTES = 9;
 /**
  * Where the payload lies that is being read, whichever reader it is that reads, unless it is too long for it. One memory for
  * all, as V8 reads what is always in one place without a look at where that is; nothing is read here once the next is loaded.
+ * That of `SimdTokens`, where there is one.
  */
-export const MEMORY: Buffer = Buffer.alloc(MEMORY_BYTES);
+export const MEMORY: Buffer = simdTokens()?.payload ?? Buffer.alloc(MEMORY_BYTES);
 export const MEMORY_VIEW: DataView = new DataView(MEMORY.buffer, MEMORY.byteOffset, MEMORY_BYTES);
 
 /**

@@ -4,6 +4,7 @@ import { decodeEventBatch } from "../../src/events/decode.ts";
 import { decodePackedBatch } from "../../src/events/decode-packed.ts";
 import type { EventBatch } from "../../src/events/event.ts";
 import { PackedBatch, unpackEvent } from "../../src/events/packed-batch.ts";
+import { simdTokens } from "../../src/events/simd-tokens.ts";
 
 /** What a decoder says of the bytes, as a text. */
 function said(decode: () => { readonly batch: EventBatch; readonly errors: readonly DecodeError[] }): string {
@@ -22,22 +23,29 @@ function said(decode: () => { readonly batch: EventBatch; readonly errors: reado
   }
 }
 
-const reused = new PackedBatch();
+const plain = new PackedBatch();
+const simd = new PackedBatch();
+/** Of the second, WebAssembly reads the tokens where there is any. */
+const batches = [plain, simd];
+const simdOrNull = simdTokens();
+if (simdOrNull !== null) {
+  assert.ok(simdOrNull.isFree);
+  simdOrNull.isFree = false;
+  simd.keepTokensIn(simdOrNull.tokens);
+}
 
-function packed(payload: Uint8Array): string {
+function packed(payload: Uint8Array, batch: PackedBatch): string {
   return said(() => {
-    decodePackedBatch(payload, reused);
-    const events = Array.from({ length: reused.eventCount }, (_, i) => unpackEvent(reused, i));
-    return { batch: { ts: reused.ts, events, dataParallelRank: reused.dataParallelRank }, errors: reused.errors };
+    decodePackedBatch(payload, batch);
+    const events = Array.from({ length: batch.eventCount }, (_, i) => unpackEvent(batch, i));
+    return { batch: { ts: batch.ts, events, dataParallelRank: batch.dataParallelRank }, errors: batch.errors };
   });
 }
 
-/** Both decoders say the same of these bytes. */
+/** All decoders say the same of these bytes. */
 export function checkSame(payload: Uint8Array): void {
-  assert.equal(
-    packed(payload),
-    said(() => decodeEventBatch(payload)),
-  );
+  const oracle = said(() => decodeEventBatch(payload));
+  for (const batch of batches) assert.equal(packed(payload, batch), oracle);
 }
 
 /** The bytes in the midst of others, as they come from a socket. */

@@ -187,6 +187,18 @@ describe("UsualEvent", () => {
     }
   });
 
+  it("agrees with it on more tokens than a batch keeps room for, and on what comes behind them and next", () => {
+    const counts = [20_000, 19_999, 20_001, 20_002, 5];
+    const events = counts.map((blockSize) => {
+      const tokenIds = Uint32Array.from({ length: blockSize }, (_, i) => i % 100);
+      return { ...STORED, tokenIds, blockSize };
+    });
+    for (const encoding of ENCODINGS) {
+      const payload = encodeEventBatch({ ts: 1.5, events, dataParallelRank: 0 }, { encoding });
+      for (let i = 0; i < 3; i++) checkSame(payload);
+    }
+  });
+
   it("agrees with it on a tail that does not go with the hashes or tokens before it", () => {
     const usual: readonly (readonly [string, unknown])[] = PAIRS.map(([name, value]) => [name, value]);
     const others: readonly (readonly [string, unknown])[] = [

@@ -10,7 +10,7 @@ export interface WasmFile {
   readonly target: string;
 }
 
-export const WASM_FILES: readonly WasmFile[] = ["indexer/simd-hash"].map((name) => {
+export const WASM_FILES: readonly WasmFile[] = ["events/simd-tokens", "indexer/simd-hash"].map((name) => {
   const path = fileURLToPath(new URL(`../../src/${name}`, import.meta.url));
   return { source: `${path}.wat`, target: `${path}-code.ts` };
 });

@@ -1,0 +1,62 @@
+import { SIMD_TOKENS_CODE } from "./simd-tokens-code.ts";
+
+// What is needed of it; TypeScript has it among the types of browsers only.
+declare const WebAssembly: {
+  readonly Module: new (code: Uint8Array) => object;
+  readonly Instance: new (module: object) => { readonly exports: unknown };
+};
+
+interface Exports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  readonly tokens: (at: number, to: number, end: number) => number;
+}
+
+/** Room for a payload, from byte 0 of the memory on; token ids lie behind it. */
+export const PAYLOAD_BYTES: number = 1 << 18;
+
+/**
+ * Reads token ids by WebAssembly with SIMD, in about half of the time that plain JavaScript takes. The code is made of
+ * `simd-tokens.wat`. It reads and writes its own memory only: the payload is put there in the first place, and one batch
+ * keeps its tokens there, so that nothing is copied for it.
+ */
+export class SimdTokens {
+  /** `PAYLOAD_BYTES` bytes, from which it reads. */
+  readonly payload: Buffer;
+  /** 65,536 words, to which it writes. */
+  readonly tokens: Uint32Array;
+  /** Until a batch has its tokens there, which is for good: no other one may then. */
+  isFree = true;
+  readonly #read: Exports["tokens"];
+
+  /** Throws where there is no WebAssembly, or none with SIMD. */
+  constructor() {
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(SIMD_TOKENS_CODE, "base64")));
+    const { memory, tokens } = exports as Exports;
+    this.payload = Buffer.from(memory.buffer, 0, PAYLOAD_BYTES);
+    this.tokens = new Uint32Array(memory.buffer, PAYLOAD_BYTES);
+    this.#read = tokens;
+  }
+
+  /**
+   * Unsigned integers up to 32 bits from byte `start` of the payload on, to `tokens`, from `first` to before `last`: four or
+   * a multiple of it. Returns the position behind them, or −1 where one of them is something else. Neither is checked: all
+   * have to begin in the payload, and `last` to be at most 65,536.
+   */
+  read(start: number, first: number, last: number): number {
+    return this.#read(start, PAYLOAD_BYTES + 4 * first, PAYLOAD_BYTES + 4 * last);
+  }
+}
+
+let shared: SimdTokens | null | undefined;
+
+/** The one of this process; `null` where there can be none. */
+export function simdTokens(): SimdTokens | null {
+  if (shared === undefined) {
+    try {
+      shared = new SimdTokens();
+    } catch {
+      shared = null;
+    }
+  }
+  return shared;
+}
