@@ -59,6 +59,11 @@ export class Context implements RecencyLinks<Context> {
     return this.#table === undefined ? 0 : this.#table.find(low, high);
   }
 
+  /** See `HashTable.countMissing`. */
+  countMissing(hashes: Int32Array, from: number, to: number): number {
+    return this.#table === undefined ? to - from : this.#table.countMissing(hashes, from, to);
+  }
+
   /** See `HashTable.touch`. */
   touch(low: number, high: number): number {
     return this.#table === undefined ? 0 : this.#table.touch(low, high);

@@ -157,12 +157,17 @@ export class HolderIndex {
         for (const end = i + following; i < end; i++) blocks[i] = ++previous;
         if (i === to) return;
       }
-      if (touched <= i) {
+      if (previous !== 0 && touched <= i) {
         touched = Math.min(to, i + TOUCHED_AHEAD);
         for (let at = i; at < touched; at++) this.#touched ^= context.touch(hashes[2 * at]!, hashes[2 * at + 1]!);
       }
       previous = this.find(context, hashes[2 * i]!, hashes[2 * i + 1]!);
       blocks[i] = previous;
+      if (previous !== 0) continue;
+      // Where one is missing, those behind it are as a rule.
+      const missing = context.countMissing(hashes, i + 1, to);
+      blocks.fill(0, i + 1, i + 1 + missing);
+      i += missing;
     }
   }
 
