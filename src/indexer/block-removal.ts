@@ -30,7 +30,7 @@ export class BlockRemoval {
       let end = event.hashStart + event.hashCount;
       for (i++; i < to && isContinued(event, batch.events[i]!, end); i++) end += batch.events[i]!.hashCount;
       if (source !== undefined) this.#removePlaces(source, batch.hashes, event.hashStart, end, placeOf(event));
-      this.#index.sweepNext();
+      this.#index.bounds.sweepNext();
     }
   }
 

@@ -67,9 +67,9 @@ export class BlockStore {
       this.#storePlace(source, event, batch.hashes, 2 * (event.hashStart + i));
     }
     this.#index.mention(this.#mentioned, this.#mentions);
-    this.#index.settle(context);
+    this.#index.bounds.settle(context);
     if (source.lastContext !== context || !context.isKept) source.lastContext = context.isKept ? context : undefined;
-    this.#index.settleOrphans(source);
+    this.#index.bounds.settleOrphans(source);
   }
 
   #contextOf(of: BlockSource, source: Source, event: PackedEvent): Context {

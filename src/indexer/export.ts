@@ -89,9 +89,9 @@ class ImportStep {
     }
     for (const [context, held] of this.#mentioned) {
       this.#index.mention(held);
-      this.#index.settle(context);
+      this.#index.bounds.settle(context);
     }
-    this.#index.settleOrphans(this.#source);
+    this.#index.bounds.settleOrphans(this.#source);
   }
 
   /** An index exports each name once. What somebody else wrote must not make the two sides of the index differ. */

@@ -1,5 +1,6 @@
 import type { BlockRun } from "./block-run.ts";
 import { Blocks } from "./blocks.ts";
+import { Bounds } from "./bounds.ts";
 import { type Context, Contexts } from "./context.ts";
 import { AT_ONCE, Departures, WITH_A_STEP } from "./departures.ts";
 import { HashTable } from "./hash-table.ts";
@@ -14,15 +15,6 @@ import type { Records } from "./records.ts";
 import { Segments } from "./segments.ts";
 import { type Source, Sources } from "./sources.ts";
 import type { ResolvedTableOptions } from "./table-options.ts";
-
-/** What one step may spend on dropping what has expired, so that no event waits for it. */
-const SWEEP_BLOCKS = 64;
-
-/**
- * Steps for room that give none, since others hold the same blocks, before an event takes the room of what is held: some
- * milliseconds.
- */
-const MOST_IN_VAIN = 32;
 
 /** So many of a prompt's next blocks are asked of the memory together. */
 const TOUCHED_AHEAD = 16;
@@ -43,6 +35,7 @@ export class HolderIndex {
   readonly holders: Holders;
   readonly orphans: OrphanRecords;
   readonly memory: IndexMemory;
+  readonly bounds: Bounds;
   readonly #departures: Departures;
   readonly #segments = new Segments();
   readonly #sets: PlaceSets;
@@ -51,11 +44,8 @@ export class HolderIndex {
   readonly expires: boolean;
   /** (block, source) pairs. */
   #pairs = 0;
-  #evictedBlocks = 0;
   /** The block that was given a holder last; the next one has the next record as a rule, where others hold both. */
   #lastHeld = 0;
-  /** Steps for room that gave none, since the event began. */
-  #inVain = 0;
   /** Never read: see `HashTable.touch`. */
   #touched = 0;
 
@@ -75,16 +65,13 @@ export class HolderIndex {
       () => new Orphans(this.orphans, newTable),
     );
     this.memory = new IndexMemory(this, this.#segments, this.#sets, options.maxBytes);
+    this.bounds = new Bounds(this, options);
     this.#departures = new Departures(this, options.defer);
   }
 
   /** (block, source) pairs, without those of sources that leave. */
   get pairs(): number {
     return this.#pairs;
-  }
-
-  get evictedBlocks(): number {
-    return this.#evictedBlocks;
   }
 
   now(): number {
@@ -94,7 +81,7 @@ export class HolderIndex {
   /** Begins an event: what is held from now on comes after nothing. */
   begin(): void {
     this.#lastHeld = 0;
-    this.#inVain = 0;
+    this.bounds.begin();
   }
 
   /** A source's holding by the source's name for the block. */
@@ -206,13 +193,13 @@ export class HolderIndex {
     high: number,
     places: readonly Place[],
   ): number {
-    this.#makeRoom();
+    this.bounds.makeRoom();
     const number = this.#numberOf(source);
     const block = number === 0 ? 0 : this.#blockOf(context, low, high);
     const holding = block === 0 ? 0 : this.holdings.create(number, nameLow, nameHigh, proof, block);
     if (holding === 0) {
       if (block !== 0 && this.blocks.holders(block) === 0) this.#forget(block);
-      this.#evictedBlocks++;
+      this.bounds.evictedBlocks++;
       return 0;
     }
     this.#lastHeld = block;
@@ -358,8 +345,8 @@ export class HolderIndex {
     const { orphans } = source;
     const all = orphans.claim(block, places);
     if (this.hasWork && !this.memory.mayWait) this.#dropOrphansOfLeaving();
-    if (!this.memory.mayWait && orphans.size > 0) this.#evictedBlocks += orphans.shrinkTo(orphans.size - 1);
-    if (!this.memory.mayWait || !orphans.add(block, all)) this.#evictedBlocks++;
+    if (!this.memory.mayWait && orphans.size > 0) this.bounds.evictedBlocks += orphans.shrinkTo(orphans.size - 1);
+    if (!this.memory.mayWait || !orphans.add(block, all)) this.bounds.evictedBlocks++;
   }
 
   /** Nobody holds the block any more. */
@@ -415,38 +402,6 @@ export class HolderIndex {
     }
   }
 
-  /** Ends a step that changed this context: the bounds hold again, and some of what has expired is gone. */
-  settle(context: Context): void {
-    // Nearly always nothing is to be done, a million times a second.
-    if (!this.expires && !this.hasWork && this.contexts.isSettled(context, this.#options.maxPrefixesPerContext)) return;
-    const { maxContexts, maxPrefixesPerContext } = this.#options;
-    while (context.size > maxPrefixesPerContext) if (!this.#workForRoom()) this.#evict(context.oldest);
-    context.speculative.shrinkTo(maxPrefixesPerContext);
-    this.contexts.settle(context);
-    while (this.contexts.size > maxContexts) {
-      if (!this.#workForRoom()) this.#evictContext(this.contexts.leastRecent!);
-    }
-    this.#sweep(context);
-    this.sweepNext();
-  }
-
-  /** Ends a step that changed the source's orphans. */
-  settleOrphans(source: Source): void {
-    if (source.isKept && source.orphans.size === 0 && source.names.size > 0 && source.groups.size === 0) return;
-    this.#evictedBlocks += source.orphans.shrinkTo(this.#options.maxOrphansPerSource);
-    this.sources.settle(source);
-  }
-
-  /**
-   * Drops some of what has expired in the context whose turn it is, so that one that nobody uses is emptied too, and some
-   * of what sources that have left held.
-   */
-  sweepNext(): void {
-    this.work();
-    const context = this.contexts.next();
-    if (context !== undefined) this.#sweep(context);
-  }
-
   #blockOf(context: Context, low: number, high: number): number {
     const before = this.#lastHeld !== 0 && this.blocks.context(this.#lastHeld) === context.number ? this.#lastHeld : 0;
     if (before !== 0 && !this.expires && this.blocks.is(before + 1, context.number, low, high)) return before + 1;
@@ -480,60 +435,6 @@ export class HolderIndex {
   #dropOrphansOfLeaving(): void {
     const orphans = this.sources.leaving.find((source) => source.orphans.size > 0)?.orphans;
     orphans?.shrinkTo(Math.max(0, orphans.size - AT_ONCE));
-  }
-
-  /** Takes out some of what has left; false where nothing is left, or that was in vain too often. */
-  #workForRoom(): boolean {
-    if (this.#inVain >= MOST_IN_VAIN || !this.work(AT_ONCE)) return false;
-    this.#inVain++;
-    return true;
-  }
-
-  /** Each eviction frees a record of both kinds, so that few are enough. What has left goes first. */
-  #makeRoom(): void {
-    const blocks = this.blocks.records;
-    const holdings = this.holdings.records;
-    while (!(blocks.hasRoom && holdings.hasRoom) && !this.memory.mayGrow) {
-      if (this.#workForRoom()) {
-        if (blocks.hasRoom && holdings.hasRoom) this.#inVain--;
-        continue;
-      }
-      const oldest = this.#oldestBlock();
-      if (oldest === 0) return;
-      this.#evict(oldest);
-    }
-  }
-
-  /** The least recently mentioned of all contexts. */
-  #oldestBlock(): number {
-    let oldest = 0;
-    for (const context of this.contexts.all()) {
-      if (context.oldest === 0) continue;
-      if (oldest === 0 || this.blocks.epoch(context.oldest) < this.blocks.epoch(oldest)) oldest = context.oldest;
-    }
-    return oldest;
-  }
-
-  #sweep(context: Context): void {
-    if (context.speculative.size > 0) context.speculative.sweep(this.now(), SWEEP_BLOCKS);
-    if (this.expires) {
-      for (let dropped = 0; dropped < SWEEP_BLOCKS; dropped++) {
-        if (context.oldest === 0 || !this.isExpired(context.oldest)) break;
-        this.drop(context.oldest);
-      }
-    }
-    this.contexts.dropIfEmpty(context);
-  }
-
-  #evict(block: number): void {
-    this.drop(block);
-    this.#evictedBlocks++;
-  }
-
-  #evictContext(context: Context): void {
-    context.speculative.shrinkTo(0);
-    while (context.oldest !== 0) this.#evict(context.oldest);
-    this.contexts.dropIfEmpty(context);
   }
 
   #forget(block: number): void {

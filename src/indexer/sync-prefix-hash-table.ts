@@ -98,7 +98,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     }
     const known = sources.find(source);
     if (known !== undefined) this.#index.leave(known);
-    this.#index.sweepNext();
+    this.#index.bounds.sweepNext();
   }
 
   /** A pod that matches at several block sizes is listed once, with the most tokens, of equals with the smallest block. */
@@ -154,7 +154,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
     this.#index.begin();
     // From the end, so that what the bound drops first is the end of a prompt.
     for (let i = prefixHashes.length - 1; i >= 0; i--) context.speculative.add(prefixHashes[i]!, pod, expiresAtMs);
-    this.#index.settle(context);
+    this.#index.bounds.settle(context);
   }
 
   removePrefix(model: string, lora: Lora, pod: string): void {
@@ -162,7 +162,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
       context.speculative.dropPod(pod);
       this.#index.contexts.dropIfEmpty(context);
     }
-    this.#index.sweepNext();
+    this.#index.bounds.sweepNext();
   }
 
   /** Each engine hash once, with the places of all blocks it names (see `Names`). */
@@ -185,7 +185,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
 
   /** Takes time in proportion to the number of contexts and sources. Beliefs are not counted as blocks. */
   stats(): IndexStats {
-    const { contexts, sources, blocks, pairs, evictedBlocks } = this.#index;
+    const { contexts, sources, blocks, pairs, bounds } = this.#index;
     let orphans = 0;
     for (const source of sources.all()) orphans += source.orphans.size;
     return {
@@ -194,7 +194,7 @@ export class SyncPrefixHashTable implements PrefixIndexer {
       holders: pairs,
       orphans,
       sources: sources.size,
-      evictedBlocks,
+      evictedBlocks: bounds.evictedBlocks,
     };
   }
 

@@ -118,7 +118,7 @@ describe("a large source that is cleared", () => {
       const from = index.sources.open(source(pod));
       index.begin();
       for (const block of blocks) index.hold(from, context, block, 0, 0, block, 1, [{ tier: "gpu", group: null }]);
-      index.settle(context);
+      index.bounds.settle(context);
       index.sources.settle(from);
     };
     const following = (): number => {
