@@ -100,14 +100,14 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "AllBlocksCleared is ignored",
     file: TABLE,
-    from: "else this.processAllBlocksCleared(source);",
-    to: "",
+    from: "      } else {\n        this.processAllBlocksCleared(source);\n      }",
+    to: "      }",
   },
   {
     name: "BlockRemoved is ignored",
     file: TABLE,
-    from: "else if (event.type === PackedType.removed) this.#removal.remove(source, batch, index);",
-    to: "else if (event.type === PackedType.removed) return;",
+    from: "this.#removal.remove(source, batch, at, end);",
+    to: "",
   },
   {
     name: "a pod that moves keeps its stream",
@@ -140,10 +140,16 @@ const MUTATIONS: readonly Mutation[] = [
     to: "if (holding === 0) continue;",
   },
   {
+    name: "removals that follow each other take all tiers",
+    file: "src/indexer/block-removal.ts",
+    from: "if (index.isOnlyIn(holding, place)) {",
+    to: "if (place !== null) {",
+  },
+  {
     name: "an unknown parent is the root",
     file: BLOCK_STORE,
-    from: "if (parent === 0) return false;",
-    to: 'if (parent === 0) {\n      this.#hasher.root("", words, PARENT);\n      this.#chainFrom(context, i, count);\n      return true;\n    }',
+    from: "if (this.#parent === 0) return false;",
+    to: 'if (this.#parent === 0) {\n      this.#hasher.root("", words, PARENT);\n      this.#chainFrom(i, count);\n      return true;\n    }',
   },
   {
     name: "the cache salt is no part of a block",
