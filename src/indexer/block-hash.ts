@@ -90,8 +90,9 @@ export class SeededBlockHasher implements BlockHasher {
   ): void {
     this.locals(tokens, start, end - start, 1, out, at);
     if (extraLow === 0 && extraHigh === 0) return;
-    out[at] = rotateLeft(Math.imul(out[at]! ^ extraLow, this.#constants[MULTIPLIER_A]!), 15);
-    out[at + 1] = rotateLeft(Math.imul(out[at + 1]! ^ extraHigh, this.#constants[MULTIPLIER_B]!), 13);
+    out[at]! ^= extraLow;
+    out[at + 1]! ^= extraHigh;
+    this.#finish(out, at, at + 2);
   }
 
   locals(tokens: Uint32Array, start: number, blockSize: number, count: number, out: Int32Array, at: number): void {
@@ -133,23 +134,36 @@ export class SeededBlockHasher implements BlockHasher {
       out[to + 1] = b;
       first = end;
     }
+    this.#finish(out, at, at + 2 * count);
   }
 
-  /** For a given parent no two local hashes collide. */
-  chain(parentLow: number, parentHigh: number, out: Int32Array, at: number, count: number): void {
-    const multiplierA = this.#constants[MULTIPLIER_A]!;
-    const multiplierB = this.#constants[MULTIPLIER_B]!;
+  /** Three rounds of a Feistel network for each pair of words: each bit of either reaches all 64. */
+  #finish(out: Int32Array, from: number, to: number): void {
     const initA = this.#constants[INIT_A]!;
     const initB = this.#constants[INIT_B]!;
-    let a = parentLow | 0;
-    let b = parentHigh | 0;
-    for (let to = at; to < at + 2 * count; to += 2) {
-      a = (Math.imul(a, multiplierA) + out[to]!) | 0;
-      b = (Math.imul(b, multiplierB) + out[to + 1]!) | 0;
-      // Three rounds of a Feistel network: each bit of either lane reaches all 64.
+    for (let at = from; at < to; at += 2) {
+      let a = out[at]!;
+      let b = out[at + 1]!;
       b ^= scramble((a + initA) | 0);
       a ^= scramble((b + initB) | 0);
       b ^= scramble(a);
+      out[at] = a;
+      out[at + 1] = b;
+    }
+  }
+
+  /**
+   * Each hash has to wait for the one before, so this is short: what is added is as good as random, and needs no more than
+   * that the order counts. For a given parent no two local hashes collide, for given blocks no two parents.
+   */
+  chain(parentLow: number, parentHigh: number, out: Int32Array, at: number, count: number): void {
+    const multiplierA = this.#constants[MULTIPLIER_A]!;
+    const multiplierB = this.#constants[MULTIPLIER_B]!;
+    let a = parentLow | 0;
+    let b = parentHigh | 0;
+    for (let to = at; to < at + 2 * count; to += 2) {
+      a = (Math.imul(a ^ (a >>> 15), multiplierA) + out[to]!) | 0;
+      b = (Math.imul(b ^ (b >>> 13), multiplierB) + out[to + 1]!) | 0;
       out[to] = a;
       out[to + 1] = b;
     }
@@ -165,6 +179,6 @@ export class SeededBlockHasher implements BlockHasher {
     }
     out[at] = a;
     out[at + 1] = b;
-    this.chain(text.length, domain, out, at, 1);
+    this.#finish(out, at, at + 2);
   }
 }

@@ -99,9 +99,10 @@ describe("SeededBlockHasher", () => {
   });
 
   for (const [what, bits, hash] of [
-    ["token", 32, (i: number, flip: bigint) => stepWith(hasher, i, 0n, Number(flip), 0)],
-    ["last token", 32, (i: number, flip: bigint) => stepWith(hasher, i, 0n, 0, Number(flip))],
-    ["parent", 64, (i: number, flip: bigint) => stepWith(hasher, i, flip, 0, 0)],
+    ["token", 32, (i: number, flip: bigint) => stepWith(hasher, i, Number(flip), 0)],
+    ["last token", 32, (i: number, flip: bigint) => stepWith(hasher, i, 0, Number(flip))],
+    ["salt", 16, (i: number, flip: bigint) => hasher.root(`${i}${String.fromCharCode(Number(flip))}`)],
+    ["extra key", 16, (i: number, flip: bigint) => withExtra(hasher, i, Number(flip))],
   ] as const) {
     it(`flips each of 64 bits about half of the time when one bit of a ${what} flips`, () => {
       const rounds = 1000;
@@ -140,6 +141,41 @@ describe("SeededBlockHasher", () => {
     }
   });
 
+  it("chains like a random function: all orders of eight similar blocks, six of them, with repetitions", () => {
+    const locals = Array.from({ length: 8 }, (_, i) => hasher.local(new Uint32Array(16).fill(i, 15), 0, 16, 0n));
+    let chains = [hasher.root("")];
+    for (let depth = 0; depth < 6; depth++) {
+      chains = chains.flatMap((parent) => locals.map((local) => hasher.chain(parent, local)));
+    }
+    assert.equal(new Set(chains).size, 8 ** 6);
+    const expected = 8 ** 12 / 2 ** 33;
+    for (const half of [chains.map((hash) => hash & 0xffffffffn), chains.map((hash) => hash >> 32n)]) {
+      const collisions = 8 ** 6 - new Set(half).size;
+      assert.ok(Math.abs(collisions - expected) < 8 * Math.sqrt(expected), `${collisions} instead of ${expected}`);
+    }
+  });
+
+  it("does not come back to where it was, however often a block is repeated", () => {
+    const chain = hasher.hashBlocks(new Uint32Array(300_000).fill(11), 1, hasher.root(""));
+    assert.equal(new Set(chain).size, 300_000);
+  });
+
+  it("tells two blocks apart at any distance when they change places", () => {
+    const count = 4_096;
+    const fast = new SeededBlockHasher(SEED);
+    const locals = new Int32Array(2 * count);
+    fast.locals(numbers(count, 150_000), 0, 1, count, locals, 0);
+    const halves = [new Set<number>(), new Set<number>()];
+    for (let distance = 0; distance < count; distance++) {
+      const chain = locals.slice();
+      chain.copyWithin(0, 2 * distance, 2 * distance + 2);
+      chain.set(locals.subarray(0, 2), 2 * distance);
+      fast.chain(1, 2, chain, 0, count);
+      for (const [word, half] of halves.entries()) half.add(chain.at(word - 2)!);
+    }
+    for (const half of halves) assert.ok(half.size >= count - 1, `${count - half.size} of ${count} collide`);
+  });
+
   it("keeps no structure that works under every seed: two flipped top bits do not cancel", () => {
     for (let seed = 0n; seed < 200n; seed++) {
       const seeded = seededBy(seed);
@@ -165,11 +201,15 @@ function seededBy(seed: bigint): WholeHasher {
   return new WholeHasher(new SeededBlockHasher(seed));
 }
 
-function stepWith(hasher: WholeHasher, i: number, parentFlip: bigint, firstFlip: number, lastFlip: number): bigint {
+function stepWith(hasher: WholeHasher, i: number, firstFlip: number, lastFlip: number): bigint {
   const block = numbers(16, 150_000, i + 1);
   block[0]! ^= firstFlip;
   block[15]! ^= lastFlip;
-  return hasher.step(BigInt(i) ^ parentFlip, block, 0, 16, 0n);
+  return hasher.step(BigInt(i), block, 0, 16, 0n);
+}
+
+function withExtra(hasher: WholeHasher, i: number, flip: number): bigint {
+  return hasher.step(7n, numbers(16, 150_000, i + 1), 0, 16, hasher.extra(String.fromCharCode(5 ^ flip)));
 }
 
 describe("SimdHash", () => {
