@@ -52,7 +52,14 @@ export class GrowingMemory {
 
   /** Bytes that the next `grow` adds. */
   get growth(): number {
-    return this.#bytes === 0 ? FIRST_BYTES : Math.min(this.#bytes, PAGE_BYTES);
+    return growthAt(this.#bytes);
+  }
+
+  /** Bytes that are added until there are so many. */
+  growthTo(bytes: number): number {
+    let to = this.#bytes;
+    while (to < bytes) to += growthAt(to);
+    return to - this.#bytes;
   }
 
   /** Throws a `RangeError` where no memory is left. New bytes are 0. */
@@ -82,4 +89,8 @@ export class GrowingMemory {
       return null;
     }
   }
+}
+
+function growthAt(bytes: number): number {
+  return bytes === 0 ? FIRST_BYTES : Math.min(bytes, PAGE_BYTES);
 }

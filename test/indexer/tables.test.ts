@@ -74,6 +74,42 @@ describe("Segments", () => {
     for (const [, slots] of taken) segments.take(slots);
     assert.equal(segments.bytes, before);
   });
+
+  it("become one again with their neighbours when they are given back, in whatever order", () => {
+    const sizes = fc.array(fc.record({ slots: fc.constantFrom(16, 64, 512, 1024), order: fc.nat() }), {
+      maxLength: 300,
+    });
+    fc.assert(
+      fc.property(sizes, (sizes) => {
+        const segments = new Segments();
+        const words = sizes.reduce((sum, { slots }) => sum + (slots * 5) / 4, 0);
+        const taken = sizes.map(({ slots, order }) => ({ slots, order, segment: segments.take(slots) }));
+        for (const { slots, segment } of taken.sort((left, right) => left.order - right.order)) {
+          segments.give(segment, slots);
+        }
+        const { bytes } = segments;
+        for (let whole = 0; whole < Math.ceil(words / 1_280); whole++) segments.take(MAX_SEGMENT_SLOTS);
+        assert.equal(segments.bytes, bytes);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("say beforehand how much memory the next ones take", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 30 }), { maxLength: 20 }), fc.nat({ max: 3 }), (counts, small) => {
+        const segments = new Segments();
+        for (let i = 0; i < small; i++) segments.take(16);
+        for (const count of counts) {
+          const expected = segments.bytes + segments.growthFor(count);
+          const taken = Array.from({ length: count }, () => segments.take(MAX_SEGMENT_SLOTS));
+          assert.equal(segments.bytes, expected);
+          if (count % 3 === 0) for (const segment of taken) segments.give(segment, MAX_SEGMENT_SLOTS);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
 });
 
 /** A table with a Map beside it that says what it should say. */
