@@ -13,6 +13,12 @@ const SWEEP_BLOCKS = 64;
  */
 const MOST_IN_VAIN = 32;
 
+/**
+ * Blocks that may be evicted to make room for one, which itself is dropped where that gives none. Of a source or a context
+ * that is new only one: where there are too many of them, they must not empty the index.
+ */
+const MOST_EVICTED = 64;
+
 /** Keeps an index within its bounds: drops what has expired, and where there is too much what was mentioned least recently. */
 export class Bounds {
   readonly #index: HolderIndex;
@@ -67,20 +73,24 @@ export class Bounds {
     if (context !== undefined) this.#sweep(context);
   }
 
-  /** Each eviction frees a record of both kinds, so that few are enough. What has left goes first. */
-  makeRoom(): void {
-    const index = this.#index;
-    const blocks = index.blocks.records;
-    const holdings = index.holdings.records;
-    while (!(blocks.hasRoom && holdings.hasRoom) && !index.memory.mayGrow) {
+  /**
+   * False where there is no room for one more block. Each eviction frees a record of both kinds, so that few are enough as
+   * a rule. What has left goes first.
+   */
+  makeRoom(source: Source, context: Context): boolean {
+    const { memory } = this.#index;
+    let left = source.isKept && context.isKept ? MOST_EVICTED : 1;
+    while (!memory.mayHold(source, context)) {
       if (this.#workForRoom()) {
-        if (blocks.hasRoom && holdings.hasRoom) this.#inVain--;
+        if (memory.mayHold(source, context)) this.#inVain--;
         continue;
       }
       const oldest = this.#oldestBlock();
-      if (oldest === 0) return;
+      if (oldest === 0 || left === 0) return false;
       this.#evict(oldest);
+      left--;
     }
+    return true;
   }
 
   /** Takes out some of what has left; false where nothing is left, or that was in vain too often. */

@@ -69,11 +69,6 @@ export class Context implements RecencyLinks<Context> {
     return this.#table === undefined ? 0 : this.#table.touch(low, high);
   }
 
-  /** Of what it has beside its blocks. */
-  get bytes(): number {
-    return this.#table?.directoryBytes ?? 0;
-  }
-
   /** Gives back what it takes without blocks. */
   dropTable(): void {
     this.#table?.drop();

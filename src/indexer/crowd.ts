@@ -2,6 +2,13 @@ import type { Holdings } from "./holdings.ts";
 
 /** What a crowd takes beside its arrays, on the heap and for each array: measured on Node 20, and more on Node 24. */
 const OBJECT_BYTES = Number.parseInt(process.versions.node, 10) >= 24 ? 1_385 : 780;
+const FIRST_HEADS = 32;
+
+/** What a crowd, or one more holder in it, takes at most, where sources have numbers below this one. */
+export function mostCrowdBytes(numbers: number): number {
+  const words = (numbers >>> 5) + 1;
+  return OBJECT_BYTES + 4 * Math.max(FIRST_HEADS, 2 * numbers) + 8 * 2 * words;
+}
 
 /**
  * The holders of a block that many hold, as bits, so that a match counts them 32 at a time: who holds it, and who holds
@@ -13,7 +20,7 @@ export class Crowd {
   /** One bit for each source by its number: who holds the block plainly, and who otherwise. Of the same length. */
   plain: Uint32Array = new Uint32Array(0);
   odd: Uint32Array = new Uint32Array(0);
-  #heads: Uint32Array = new Uint32Array(32);
+  #heads: Uint32Array = new Uint32Array(FIRST_HEADS);
   #size = 0;
 
   constructor(holdings: Holdings) {

@@ -19,8 +19,11 @@ const GROUP_SLOTS = 4;
 const MAX_STEPS = 12;
 /** The directory's bits stay clear of those that choose the group. */
 const MAX_DEPTH = 22;
-/** How often a table that has shrunk looks for segments to join. */
-const REMOVALS_PER_JOIN = 64;
+/** How often a table that has shrunk looks for segments to join; where they are scarce, at each removal. */
+const REMOVALS_PER_JOIN = 16;
+/** What two segments have together when they are joined, of the slots of one; likewise a segment that is halved, of its half. */
+const JOINED_SHARE = 1 / 4;
+const JOINED_SHARE_WHERE_SCARCE = 5 / 8;
 
 // What is moved between segments: the numbers of records, and their mixed hashes.
 const movedIndexes = new Int32Array(MAX_SEGMENT_SLOTS);
@@ -41,7 +44,7 @@ export class HashTable {
   readonly #segments: Segments;
   /** Keeps keys that meet in one segment from being prepared: an engine chooses its hashes. */
   readonly #secret: number;
-  #directory: Int32Array;
+  #directory: Int32Array = new Int32Array(0);
   /** By how much a hash is shifted to give its entry in the directory, less the first bit. */
   #shift = 31;
   /** Slots of each segment, and the groups of them less 1. */
@@ -56,16 +59,11 @@ export class HashTable {
     this.#records = records;
     this.#segments = segments;
     this.#secret = secret | 1;
-    this.#directory = Int32Array.of(segments.take(MIN_SEGMENT_SLOTS));
+    this.#setDirectory(Int32Array.of(segments.take(MIN_SEGMENT_SLOTS)));
   }
 
   get size(): number {
     return this.#size;
-  }
-
-  /** Of the directory; segments are counted where they come from. */
-  get directoryBytes(): number {
-    return this.#directory.byteLength;
   }
 
   /** The record of this hash, in signed words; 0 for none. */
@@ -197,7 +195,7 @@ export class HashTable {
         // Where a slot of the group is empty, no search goes on behind it, and nothing needs to be said of this one.
         slots[tags + group] = withByte(four, slot, zeroBytes(four) !== 0 ? EMPTY : REMOVED);
         this.#size--;
-        if (++this.#removals % REMOVALS_PER_JOIN === 0) this.#join(mixed);
+        if (++this.#removals % REMOVALS_PER_JOIN === 0 || this.#segments.isScarce) this.#shrink(mixed);
         return true;
       }
       if (zeroBytes(four) !== 0) return false;
@@ -229,7 +227,7 @@ export class HashTable {
       while (first > 0 && this.#directory[first - 1] === segment) first--;
       count = this.#list(segment, into);
       this.#segments.give(segment, this.#slots);
-      this.#directory = this.#directory.subarray(0, first);
+      this.#setDirectory(this.#directory.subarray(0, first));
     }
     this.#size -= count;
     return count;
@@ -241,7 +239,7 @@ export class HashTable {
       const segment = this.#directory[entry]!;
       if (entry === 0 || segment !== this.#directory[entry - 1]) this.#segments.give(segment, this.#slots);
     }
-    this.#directory = new Int32Array(0);
+    this.#setDirectory(new Int32Array(0));
     this.#size = 0;
   }
 
@@ -287,15 +285,21 @@ export class HashTable {
       this.#segments.clear(segment, slots);
       this.#putBack(count);
     } else if (slots < MAX_SEGMENT_SLOTS) {
-      const count = this.#takeOut(segment);
-      this.#segments.give(segment, slots);
-      this.#slots = 2 * slots;
-      this.#mask = this.#slots / GROUP_SLOTS - 1;
-      this.#directory[0] = this.#segments.take(this.#slots);
-      this.#putBack(count);
+      this.#resize(2 * slots);
     } else {
       this.#split(mixed, segment);
     }
+  }
+
+  /** Of a table of one segment. */
+  #resize(slots: number): void {
+    const segment = this.#directory[0]!;
+    const count = this.#takeOut(segment);
+    this.#segments.give(segment, this.#slots);
+    this.#slots = slots;
+    this.#mask = slots / GROUP_SLOTS - 1;
+    this.#directory[0] = this.#segments.take(slots);
+    this.#putBack(count);
   }
 
   #split(mixed: number, segment: number): void {
@@ -316,22 +320,38 @@ export class HashTable {
     const old = this.#directory;
     const wider = new Int32Array(2 * old.length);
     for (let entry = 0; entry < wider.length; entry++) wider[entry] = old[entry >>> 1]!;
-    this.#directory = wider;
+    this.#setDirectory(wider);
     this.#shift--;
   }
 
-  /** Two neighbours that are nearly empty become one. */
-  #join(mixed: number): void {
+  #setDirectory(directory: Int32Array): void {
+    this.#segments.directoryBytes += directory.byteLength - this.#directory.byteLength;
+    this.#directory = directory;
+  }
+
+  /** A table of one segment halves it when it is nearly empty; of two such neighbours in others one is left. */
+  #shrink(mixed: number): void {
+    const { isScarce } = this.#segments;
+    if (!isScarce && this.#size * 8 > this.#directory.length * this.#slots) return;
+    const share = isScarce ? JOINED_SHARE_WHERE_SCARCE : JOINED_SHARE;
+    if (this.#directory.length > 1) this.#join(mixed, share);
+    else if (this.#slots > MIN_SEGMENT_SLOTS && this.#size <= (share * this.#slots) / 2) this.#resize(this.#slots / 2);
+  }
+
+  #join(mixed: number, share: number): void {
     const slots = this.#slots;
-    if (this.#directory.length === 1 || this.#size * 8 > this.#directory.length * slots) return;
     const entry = (mixed >>> 1) >>> this.#shift;
     const segment = this.#directory[entry]!;
     const [first, length] = this.#rangeOf(entry, segment);
-    if (length === this.#directory.length) return;
+    if (length === this.#directory.length) {
+      this.#setDirectory(Int32Array.of(segment));
+      this.#shift = 31;
+      return;
+    }
     const other = first ^ length;
     const neighbour = this.#directory[other]!;
     if (this.#rangeOf(other, neighbour)[1] !== length) return;
-    if (4 * (this.#countUsed(segment) + this.#countUsed(neighbour)) > slots) return;
+    if (this.#countUsed(segment) + this.#countUsed(neighbour) > share * slots) return;
     const count = this.#takeOut(neighbour);
     this.#segments.give(neighbour, slots);
     this.#directory.fill(segment, other, other + length);

@@ -193,8 +193,7 @@ export class HolderIndex {
     high: number,
     places: readonly Place[],
   ): number {
-    this.bounds.makeRoom();
-    const number = this.#numberOf(source);
+    const number = this.bounds.makeRoom(source, context) ? this.#numberOf(source) : 0;
     const block = number === 0 ? 0 : this.#blockOf(context, low, high);
     const holding = block === 0 ? 0 : this.holdings.create(number, nameLow, nameHigh, proof, block);
     if (holding === 0) {
@@ -214,7 +213,7 @@ export class HolderIndex {
   /**
    * The same for the blocks of a run from number `from` to before `to`, the first of which comes after block `before`, 0 for
    * none; no name is known to the source, nothing of it waits, and nothing is believed or expires. Returns how many, which
-   * may be none: up to a name that is there twice, and as many as need no more memory.
+   * may be none: up to a name that is there twice, as many as have records, and none where the bound is near.
    */
   holdAll(
     source: Source,
@@ -228,7 +227,8 @@ export class HolderIndex {
     const { blocks, holdings, holders } = this;
     const end = Math.min(to, from + blocks.records.room, from + holdings.records.room);
     const number = source.number;
-    const set = number === 0 || context.number === 0 || end <= from ? -1 : this.#sets.keepAgain(places, end - from);
+    if (number === 0 || context.number === 0 || end <= from || !this.memory.mayHoldAll(end - from)) return 0;
+    const set = this.#sets.keepAgain(places, end - from);
     if (set < 0) return 0;
     this.findAll(context, run.hashes, run.blocks, from, end, before);
     let previous = before;
@@ -344,9 +344,10 @@ export class HolderIndex {
   wait(source: Source, block: AnnouncedBlock, places: readonly Place[]): void {
     const { orphans } = source;
     const all = orphans.claim(block, places);
-    if (this.hasWork && !this.memory.mayWait) this.#dropOrphansOfLeaving();
-    if (!this.memory.mayWait && orphans.size > 0) this.bounds.evictedBlocks += orphans.shrinkTo(orphans.size - 1);
-    if (!this.memory.mayWait || !orphans.add(block, all)) this.bounds.evictedBlocks++;
+    if (this.hasWork && !this.memory.mayWait(source)) this.#dropOrphansOfLeaving();
+    if (!this.memory.mayWait(source) && orphans.size > 0)
+      this.bounds.evictedBlocks += orphans.shrinkTo(orphans.size - 1);
+    if (!this.memory.mayWait(source) || !orphans.add(block, all)) this.bounds.evictedBlocks++;
   }
 
   /** Nobody holds the block any more. */

@@ -1,7 +1,8 @@
 import type { Blocks } from "./blocks.ts";
-import type { Contexts } from "./context.ts";
+import type { Context, Contexts } from "./context.ts";
+import { mostCrowdBytes } from "./crowd.ts";
 import type { Holders } from "./holders.ts";
-import type { Holdings } from "./holdings.ts";
+import { type Holdings, MAX_SOURCE } from "./holdings.ts";
 import type { OrphanRecords } from "./orphan-records.ts";
 import type { PlaceSets } from "./place-sets.ts";
 import type { Segments } from "./segments.ts";
@@ -12,10 +13,25 @@ const SLOT_BYTES = 9;
 /** And just after segments were split, which all have in common that are filled together. */
 const MOST_SLOT_BYTES = 11;
 
-/** One part of so many of the memory is kept for blocks that wait, or else a full index would never let one wait. */
+// Records and segments give no memory back, so that what comes later would find none left. One part of so many is kept
+// for blocks that wait, or else a full index would never let one wait; for crowds, or else blocks that many hold would
+// stay lists; and for sources and contexts that come when it is full. Small indexes keep more for these: they are for few
+// pods, and not for one.
 const ORPHANS_SHARE = 32;
-/** Likewise for crowds: once the records have all the rest, blocks that many hold would stay lists. */
 const CROWDS_SHARE = 64;
+const SOURCES_SHARE = 64;
+const FIRST_SOURCES_SHARE = 16;
+const FIRST_SOURCES_BYTES = 2 ** 17;
+/** One part of so many is the most that records of blocks that wait take, or else they would leave none for others. */
+const MOST_ORPHANS_SHARE = 3;
+
+/** Segments that are free before a block is held: one for each of its tables, and one that is left to what waits. */
+const SEGMENTS_TO_HOLD = 3;
+/** And before one waits. */
+const SEGMENTS_TO_WAIT = 2;
+
+/** Far from the bound so many blocks are granted at once. */
+const GRANTED = 64;
 
 // What is on the heap, on Node 20: a source, a context, a belief, a set of places of its own. The last, an adapter of
 // blocks that wait, is estimated and not measured.
@@ -35,14 +51,16 @@ interface Parts {
   readonly orphans: OrphanRecords;
 }
 
-/** What an index takes of memory, and whether it may take more. */
+/** What an index takes of memory, and whether it may take more: asked for each block, so in the same little time. */
 export class IndexMemory {
   readonly #parts: Parts;
   readonly #segments: Segments;
   readonly #sets: PlaceSets;
   readonly #maxBytes: number;
-  /** What contexts and sources took when that was looked at last. */
-  #restBytes = 0;
+  /** When they were counted last: by whom they are told, and where there seems to be no memory. */
+  #beliefs = 0;
+  /** So many blocks may still be held without asking. */
+  #granted = 0;
 
   constructor(parts: Parts, segments: Segments, sets: PlaceSets, maxBytes: number) {
     this.#parts = parts;
@@ -51,17 +69,10 @@ export class IndexMemory {
     this.#maxBytes = maxBytes;
   }
 
-  /** Memory that all of it takes. In time in proportion to the number of contexts and sources. */
+  /** Memory that all of it takes. In time in proportion to the number of contexts. */
   get bytes(): number {
-    const { contexts, sources, orphans } = this.#parts;
-    let bytes = (this.#sets.ownSize + orphans.ownPlaceSets) * OWN_PLACES_BYTES + orphans.loras * LORA_BYTES;
-    for (const context of contexts.all()) {
-      bytes += CONTEXT_BYTES + context.bytes + context.speculative.size * BELIEF_BYTES;
-    }
-    for (const source of sources.all()) bytes += bytesBeside(source);
-    for (const source of sources.leaving) bytes += bytesBeside(source);
-    this.#restBytes = bytes;
-    return this.#recordBytes + this.#segments.bytes + this.#parts.holders.bytes + bytes;
+    this.#countBeliefs();
+    return this.#bytes;
   }
 
   /** Memory for what the source alone has: its names, and what waits. */
@@ -72,30 +83,53 @@ export class IndexMemory {
     return source.names.size * perName + size * orphans.bytesEach + (size + parents) * SLOT_BYTES;
   }
 
-  /** Whether the next block and the next holding may take memory that was not used before. */
-  get mayGrow(): boolean {
-    const { blocks, holdings, holders, orphans } = this.#parts;
-    const forOrphans = Math.max(0, this.#orphansShare - orphans.bytes);
-    const forCrowds = Math.max(0, this.#maxBytes / CROWDS_SHARE - holders.bytes);
-    return this.#fits(blocks.records.growth + holdings.records.growth + forOrphans + forCrowds);
+  /** Whether there is room for one more block that the source holds, if need be in memory that was not used before. */
+  mayHold(source: Source, context: Context): boolean {
+    const { blocks, holdings, orphans } = this.#parts;
+    const records = blocks.records.growth + holdings.records.growth;
+    if (records === 0 && source.isKept && context.isKept) {
+      if (this.#granted === 0 && this.mayHoldAll(GRANTED)) this.#granted = GRANTED;
+      if (this.#granted > 0) {
+        this.#granted--;
+        return true;
+      }
+    }
+    const forOrphans = Math.max(0, this.#maxBytes / ORPHANS_SHARE - orphans.bytes);
+    const objects = (source.isKept ? 0 : SOURCE_BYTES) + (context.isKept ? 0 : CONTEXT_BYTES);
+    return this.#mayGrow(records, SEGMENTS_TO_HOLD, objects, forOrphans);
   }
 
-  /** Whether there is room for one more block that waits. */
-  get mayWait(): boolean {
-    const { bytes, growth, size } = this.#parts.orphans;
-    return growth === 0 || size === 0 || bytes + growth <= this.#orphansShare || this.#fits(growth);
+  /**
+   * Whether there surely is room for so many blocks of a source and a context that are known, in the records that there are:
+   * each may be in places of its own, widen a crowd, and split a segment of both tables.
+   */
+  mayHoldAll(count: number): boolean {
+    this.#granted = 0;
+    const added = 2 * this.#segments.directoryBytes + count * this.#stepBytes;
+    const fits = this.#fits(0, this.#segments.growthFor(2 * count + 1), added, 0);
+    if (fits) this.#segments.isScarce = false;
+    return fits;
   }
 
-  /** Whether there is room for one more crowd, by what contexts and sources took a moment ago: asked for any block that many hold. */
+  /** Whether there is room for one more block of the source that waits. */
+  mayWait(source: Source): boolean {
+    const { bytes, growth } = this.#parts.orphans;
+    if (growth > 0 && bytes + growth > this.#maxBytes / MOST_ORPHANS_SHARE) return false;
+    this.#granted = 0;
+    return this.#mayGrow(growth, SEGMENTS_TO_WAIT, source.isKept ? 0 : SOURCE_BYTES, 0);
+  }
+
+  /** Whether there is room for one more crowd. */
   get mayGather(): boolean {
-    const { bytes } = this.#parts.holders;
-    if (bytes <= this.#maxBytes / CROWDS_SHARE) return true;
-    return this.#recordBytes + this.#segments.bytes + bytes + this.#restBytes <= this.#maxBytes;
+    const { holders, sources } = this.#parts;
+    this.#granted = 0;
+    const isShare = holders.bytes <= this.#maxBytes / CROWDS_SHARE;
+    const forSources = isShare ? 0 : Math.max(0, this.#sourcesShare - this.#besideBytes);
+    return this.#bytes + forSources + SOURCE_BYTES + CONTEXT_BYTES + mostCrowdBytes(sources.numbers) <= this.#maxBytes;
   }
 
-  /** Records of blocks that wait may always take so many bytes; `mayGrow` leaves them. */
-  get #orphansShare(): number {
-    return this.#maxBytes / ORPHANS_SHARE;
+  get #bytes(): number {
+    return this.#recordBytes + this.#segments.bytes + this.#parts.holders.bytes + this.#besideBytes;
   }
 
   get #recordBytes(): number {
@@ -103,16 +137,65 @@ export class IndexMemory {
     return blocks.records.bytes + holdings.records.bytes + orphans.bytes;
   }
 
-  /** Whether the bound holds when records grow by so much, with their slots. */
-  #fits(growth: number): boolean {
-    const records = this.#recordBytes + growth;
-    const slots = (records / (4 * this.#parts.holdings.records.words)) * MOST_SLOT_BYTES;
-    const segments = Math.max(0, slots - this.#segments.bytes) + this.#segments.growth;
-    return this.bytes + growth + segments <= this.#maxBytes;
+  /** All but records, segments and crowds. */
+  get #besideBytes(): number {
+    const { contexts, sources, orphans } = this.#parts;
+    return (
+      (sources.size + sources.leaving.length) * SOURCE_BYTES +
+      contexts.size * CONTEXT_BYTES +
+      this.#beliefs * BELIEF_BYTES +
+      (this.#sets.ownSize + orphans.ownPlaceSets) * OWN_PLACES_BYTES +
+      orphans.loras * LORA_BYTES +
+      this.#segments.directoryBytes
+    );
   }
-}
 
-/** Of what a source has beside its records and their slots. */
-function bytesBeside(source: Source): number {
-  return SOURCE_BYTES + source.names.bytes + source.orphans.bytes;
+  get #sourcesShare(): number {
+    const share = this.#maxBytes / SOURCES_SHARE + Math.min(this.#maxBytes / FIRST_SOURCES_SHARE, FIRST_SOURCES_BYTES);
+    return Math.min(share, MAX_SOURCE * SOURCE_BYTES);
+  }
+
+  /**
+   * What one block may add besides records, segments and their directories, its source and its context, at most: it is in
+   * places that nothing else is in, and widens a crowd.
+   */
+  get #stepBytes(): number {
+    const { holders, sources } = this.#parts;
+    const crowd = holders.bytes === 0 ? 0 : mostCrowdBytes(sources.numbers);
+    return OWN_PLACES_BYTES + LORA_BYTES + crowd;
+  }
+
+  /**
+   * Whether the bound holds after one more block, for which records grow by so much, so many segments are free, and so
+   * many bytes of objects come, so many bytes of records being left to what waits.
+   */
+  #mayGrow(records: number, segments: number, objects: number, forOrphans: number): boolean {
+    const slots = this.#segments.growthFor(segments);
+    const added = objects + this.#segments.directoryBytes + this.#stepBytes;
+    if (records > 0) this.#countBeliefs();
+    let fits = this.#fits(records, slots, added, forOrphans);
+    if (!fits) {
+      this.#countBeliefs();
+      fits = this.#fits(records, slots, added, forOrphans);
+    }
+    this.#segments.isScarce = slots > 0 && !fits;
+    return fits;
+  }
+
+  /** Likewise; where records or segments grow, with what shares and slots will need. */
+  #fits(records: number, segments: number, added: number, forOrphans: number): boolean {
+    if (records + segments === 0) return this.#bytes + added <= this.#maxBytes;
+    const grown = this.#recordBytes + records;
+    const perByte = MOST_SLOT_BYTES / (4 * this.#parts.holdings.records.words);
+    const forSlots = records === 0 ? 0 : grown * perByte + this.#segments.growth;
+    const slots = Math.max(this.#segments.bytes + segments, forSlots);
+    const beside = Math.max(this.#besideBytes + added, this.#sourcesShare);
+    const crowds = Math.max(this.#parts.holders.bytes, this.#maxBytes / CROWDS_SHARE);
+    return grown + slots + forOrphans * (1 + perByte) + beside + crowds <= this.#maxBytes;
+  }
+
+  #countBeliefs(): void {
+    this.#beliefs = 0;
+    for (const context of this.#parts.contexts.all()) this.#beliefs += context.speculative.size;
+  }
 }

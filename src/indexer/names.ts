@@ -20,11 +20,6 @@ export class Names {
     return this.#size;
   }
 
-  /** Of the tables' directories. */
-  get bytes(): number {
-    return this.#tables.reduce((sum, table) => sum + table.directoryBytes, 0);
-  }
-
   /** Block sizes at which it has any. */
   get blockSizes(): readonly number[] {
     return this.#sizes;

@@ -48,11 +48,6 @@ export class Orphans {
     return this.#children?.size ?? 0;
   }
 
-  /** Of the tables' directories. */
-  get bytes(): number {
-    return this.#names.bytes + (this.#children?.directoryBytes ?? 0);
-  }
-
   /** The block of this name and size; 0 for none. */
   get(blockSize: number, low: number, high: number): number {
     return this.#names.find(blockSize, low, high);

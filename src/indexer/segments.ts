@@ -20,6 +20,13 @@ const MAX_BYTES = 2 ** 31 - 2 ** 21;
  */
 export class Segments {
   data: Int32Array = new Int32Array(0);
+  /**
+   * Whether memory can no longer grow for tables that want more: they then join what they would leave apart otherwise.
+   * Set from outside.
+   */
+  isScarce = false;
+  /** Of the directories of all tables, which count it themselves. */
+  directoryBytes = 0;
   readonly #memory = new GrowingMemory(MAX_BYTES);
   /** Those of the largest size. */
   readonly #largest: number[] = [];

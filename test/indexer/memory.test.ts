@@ -102,8 +102,9 @@ describe("an index with a bound", () => {
         index.processEvents(sources[block % 8]!, batch);
         if (block % 10_000 === 0) assert.ok(index.bytes <= maxBytes, `${index.bytes}`);
       }
-      assert.ok(index.bytes <= maxBytes && index.bytes > 0.85 * maxBytes, `${index.bytes}`);
-      assert.ok(index.stats().holders > maxBytes / 100);
+      // How much of it that takes depends on how many segments have just been split; how much it holds does not.
+      assert.ok(index.bytes <= maxBytes && index.bytes > 0.8 * maxBytes, `${index.bytes}`);
+      assert.ok(index.stats().holders > maxBytes / 83, `${index.stats().holders}`);
     });
   }
 
@@ -118,7 +119,7 @@ describe("an index with a bound", () => {
     for (let block = 1; block < 2_000; block++) {
       for (let of = 0; of < 64; of++) store(of, 1_000_000 + block);
       assert.equal(index.matchPrefix(MODEL, -1, Uint32Array.of(1_000_000 + block)).length, 64);
-      if (block % 100 === 0) assert.ok(index.bytes <= 1.01 * maxBytes, `${index.bytes}`);
+      if (block % 100 === 0) assert.ok(index.bytes <= maxBytes, `${index.bytes}`);
     }
   });
 });

@@ -240,17 +240,48 @@ describe("HashTable", () => {
     assert.equal(both.table.find(low(1) | 0, 2), 0);
   });
 
+  it("takes little with few entries, even where it had many", () => {
+    const segments = new Segments();
+    const records = new Records(2, 1_000_000);
+    for (let table = 0; table < 100; table++) {
+      const small = new HashTable(records, segments, 12_345);
+      const numbers = Array.from({ length: 3_000 }, (_, i) => {
+        const record = records.take();
+        records.data.set([table, i], records.at(record));
+        small.add(table, i, record);
+        return record;
+      });
+      for (let i = 0; i < 2_990; i++) small.remove(table, i, numbers[i]!);
+      for (let i = 2_980; i < 3_000; i++) assert.equal(small.find(table, i), i < 2_990 ? 0 : numbers[i]);
+    }
+    assert.ok(segments.bytes + segments.directoryBytes < 200_000, `${segments.bytes}`);
+  });
+
+  it("gives segments back sooner where they are scarce, and finds as ever", () => {
+    const freed = (isScarce: boolean): number => {
+      const both = new TableWithTruth();
+      for (let i = 0; i < 30_000; i++) both.add(i, i);
+      both.segments.isScarce = isScarce;
+      for (let i = 0; i < 15_000; i++) both.remove(i, i);
+      both.check();
+      let count = 0;
+      while (both.segments.growthFor(count + 1) === 0) count++;
+      return count;
+    };
+    assert.ok(freed(true) > freed(false) + 8, `${freed(true)} and ${freed(false)}`);
+  });
+
   it("never moves more than a segment at once", () => {
     const both = new TableWithTruth();
     let most = 0;
     for (let i = 0; i < 30_000; i++) {
-      const before = both.segments.bytes + both.table.directoryBytes;
+      const before = both.segments.bytes + both.segments.directoryBytes;
       both.add(i, i);
-      most = Math.max(most, both.segments.bytes + both.table.directoryBytes - before);
+      most = Math.max(most, both.segments.bytes + both.segments.directoryBytes - before);
     }
     // A slab of slots, or a directory that doubles.
     assert.ok(most <= 5 * 2 ** 18 + 4 * 1_024, `${most}`);
-    assert.ok(both.table.directoryBytes >= 4 * (30_000 / MAX_SEGMENT_SLOTS));
+    assert.ok(both.segments.directoryBytes >= 4 * (30_000 / MAX_SEGMENT_SLOTS));
   });
 
   it("survives keys that are all alike in many bits", () => {
