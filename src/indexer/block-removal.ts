@@ -39,8 +39,7 @@ export class BlockRemoval {
     for (let at = from; at < to; at += MAX_RUN) {
       const count = Math.min(MAX_RUN, to - at);
       const [blockSize, otherSize] = source.names.blockSizes;
-      const isSimple = otherSize === undefined && source.orphans.size === 0;
-      if (blockSize !== undefined && isSimple && count >= MIN_RUN) {
+      if (blockSize !== undefined && otherSize === undefined && count >= MIN_RUN) {
         this.#removeRun(source, blockSize, hashes, at, count, place);
         continue;
       }
@@ -51,7 +50,7 @@ export class BlockRemoval {
     this.#index.sources.settle(source);
   }
 
-  /** Of a source that has blocks of one size, none of which wait. */
+  /** Of a source that holds blocks of one size. */
   #removeRun(source: Source, blockSize: number, hashes: Uint32Array, at: number, count: number, place: Place): void {
     const index = this.#index;
     const run = this.#run;
@@ -75,6 +74,8 @@ export class BlockRemoval {
       this.#disbelieve(source, holding);
     }
     index.releaseAll(source, blockSize, run, 0, count);
+    if (source.orphans.size === 0) return;
+    for (let i = 0; i < count; i++) this.#removeWaiting(source, run.names[2 * i]!, run.names[2 * i + 1]!, place);
   }
 
   #removePlace(source: Source, low: number, high: number, place: Place): void {
@@ -87,8 +88,11 @@ export class BlockRemoval {
       this.#disbelieve(source, holding);
       index.release(source, holding);
     }
-    if (source.orphans.size === 0) return;
-    for (const orphan of source.orphans.all(low, high)) source.orphans.removePlace(orphan, place);
+    if (source.orphans.size > 0) this.#removeWaiting(source, low, high, place);
+  }
+
+  #removeWaiting({ orphans }: Source, low: number, high: number, place: Place): void {
+    for (const orphan of orphans.all(low, high)) orphans.removePlace(orphan, place);
   }
 
   /** What is removed is believed no more. */

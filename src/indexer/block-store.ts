@@ -142,18 +142,26 @@ export class BlockStore {
   #storeRun(source: Source, context: Context, event: PackedEvent, i: number, count: number): number {
     const index = this.#index;
     const run = this.#run;
-    if (count - i < MIN_RUN || index.expires || source.orphans.size > 0 || context.speculative.size > 0) return 0;
+    if (count - i < MIN_RUN || index.expires || context.speculative.size > 0) return 0;
     const isFirst = i === 0 && !event.hasParent;
     if (isFirst ? !this.#isFirst(event, count) : !this.#isAfterParent(source, context, i, count)) return 0;
-    const missing = source.names.countMissing(context.blockSize, run.names, i, this.#chainedTo);
-    if (missing === 0) return 0;
+    const news = this.#countNews(source, context, i);
+    if (news === 0) return 0;
     const before = isFirst ? 0 : this.#parent;
-    const held = index.holdAll(source, context, run, i, i + missing, this.#places, before);
+    const held = index.holdAll(source, context, run, i, i + news, this.#places, before);
     if (held === 0) return 0;
     for (let at = i; at < i + held; at++) this.#mention(run.blocks[at]!);
     source.lastHolding = run.holdings[i + held - 1]!;
     this.#previous = run.blocks[i + held - 1]!;
     return held;
+  }
+
+  /** How many of the chained blocks from number `i` on have names of which the source has nothing, and for which nothing waits. */
+  #countNews({ names, orphans }: Source, { blockSize }: Context, i: number): number {
+    const run = this.#run;
+    if (orphans.size === 0) return names.countMissing(blockSize, run.names, i, this.#chainedTo);
+    if (names.countMissing(blockSize, run.names, i, i + 1) === 0) return 0;
+    return names.countMissing(blockSize, run.names, i, i + orphans.countStrangers(run.names, i, this.#chainedTo));
   }
 
   #storeBlock(source: Source, context: Context, event: PackedEvent, i: number, count: number): void {

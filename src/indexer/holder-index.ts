@@ -212,7 +212,7 @@ export class HolderIndex {
 
   /**
    * The same for the blocks of a run from number `from` to before `to`, the first of which comes after block `before`, 0 for
-   * none; no name is known to the source, nothing of it waits, and nothing is believed or expires. Returns how many, which
+   * none; no name means anything to the source, and nothing is believed or expires. Returns how many, which
    * may be none: up to a name that is there twice, as many as have records, and none where the bound is near.
    */
   holdAll(

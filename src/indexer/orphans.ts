@@ -63,6 +63,16 @@ export class Orphans {
     return found;
   }
 
+  /**
+   * How many of the names from number `from` to before `to`, pairs of words, mean nothing here, up to the first that
+   * something has or waits for.
+   */
+  countStrangers(names: Int32Array, from: number, to: number): number {
+    let end = to;
+    for (const blockSize of this.#names.blockSizes) end = from + this.#names.countMissing(blockSize, names, from, end);
+    return this.#children === undefined ? end - from : this.#children.countMissing(names, from, end);
+  }
+
   /** The oldest first. */
   *byAge(): IterableIterator<number> {
     for (let orphan = this.#oldest; orphan !== 0; orphan = this.records.newer(orphan)) yield orphan;
