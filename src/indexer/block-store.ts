@@ -143,9 +143,11 @@ export class BlockStore {
     const index = this.#index;
     const run = this.#run;
     if (count - i < MIN_RUN || index.expires || context.speculative.size > 0) return 0;
+    const room = index.roomFor(source, context, Math.min(count - i, MAX_RUN));
+    if (room < MIN_RUN) return 0;
     const isFirst = i === 0 && !event.hasParent;
     if (isFirst ? !this.#isFirst(event, count) : !this.#isAfterParent(source, context, i, count)) return 0;
-    const news = this.#countNews(source, context, i);
+    const news = this.#countNews(source, context, i, Math.min(i + room, this.#chainedTo));
     if (news === 0) return 0;
     const before = isFirst ? 0 : this.#parent;
     const held = index.holdAll(source, context, run, i, i + news, this.#places, before);
@@ -156,12 +158,12 @@ export class BlockStore {
     return held;
   }
 
-  /** How many of the chained blocks from number `i` on have names of which the source has nothing, and for which nothing waits. */
-  #countNews({ names, orphans }: Source, { blockSize }: Context, i: number): number {
+  /** How many of the blocks from number `i` to before `to` have names of which the source has nothing, and for which nothing waits. */
+  #countNews({ names, orphans }: Source, { blockSize }: Context, i: number, to: number): number {
     const run = this.#run;
-    if (orphans.size === 0) return names.countMissing(blockSize, run.names, i, this.#chainedTo);
+    if (orphans.size === 0) return names.countMissing(blockSize, run.names, i, to);
     if (names.countMissing(blockSize, run.names, i, i + 1) === 0) return 0;
-    return names.countMissing(blockSize, run.names, i, i + orphans.countStrangers(run.names, i, this.#chainedTo));
+    return names.countMissing(blockSize, run.names, i, i + orphans.countStrangers(run.names, i, to));
   }
 
   #storeBlock(source: Source, context: Context, event: PackedEvent, i: number, count: number): void {

@@ -210,10 +210,17 @@ export class HolderIndex {
     return holding;
   }
 
+  /** How many of so many blocks can be held together by `holdAll`: as many as have records, none where the bound is near. */
+  roomFor(source: Source, context: Context, count: number): number {
+    if (source.number === 0 || context.number === 0) return 0;
+    const room = Math.min(count, this.blocks.records.room, this.holdings.records.room);
+    return room > 0 && this.memory.mayHoldAll(room) ? room : 0;
+  }
+
   /**
    * The same for the blocks of a run from number `from` to before `to`, the first of which comes after block `before`, 0 for
-   * none; no name means anything to the source, and nothing is believed or expires. Returns how many, which
-   * may be none: up to a name that is there twice, as many as have records, and none where the bound is near.
+   * none; there is `roomFor` them, no name means anything to the source, and nothing is believed or expires. Returns how many,
+   * which may be none: up to a name that is there twice.
    */
   holdAll(
     source: Source,
@@ -225,23 +232,21 @@ export class HolderIndex {
     before: number,
   ): number {
     const { blocks, holdings, holders } = this;
-    const end = Math.min(to, from + blocks.records.room, from + holdings.records.room);
-    const number = source.number;
-    if (number === 0 || context.number === 0 || end <= from || !this.memory.mayHoldAll(end - from)) return 0;
-    const set = this.#sets.keepAgain(places, end - from);
+    const { number } = source;
+    const set = this.#sets.keepAgain(places, to - from);
     if (set < 0) return 0;
-    this.findAll(context, run.hashes, run.blocks, from, end, before);
+    this.findAll(context, run.hashes, run.blocks, from, to, before);
     let previous = before;
-    for (let i = from; i < end; previous = run.blocks[i++]!) {
+    for (let i = from; i < to; previous = run.blocks[i++]!) {
       if (run.blocks[i] !== 0) continue;
       let next = i + 1;
-      while (next < end && run.blocks[next] === 0) next++;
+      while (next < to && run.blocks[next] === 0) next++;
       blocks.createAll(context, run.hashes, run.blocks, i, next, previous);
       i = next - 1;
     }
-    holdings.createAll(number, run.names, run.proofs, run.blocks, set, run.holdings, from, end);
-    const held = from + source.names.addAll(context.blockSize, run.names, run.holdings, from, end);
-    if (held < end) this.#takeBack(run, held, end, set);
+    holdings.createAll(number, run.names, run.proofs, run.blocks, set, run.holdings, from, to);
+    const held = from + source.names.addAll(context.blockSize, run.names, run.holdings, from, to);
+    if (held < to) this.#takeBack(run, held, to, set);
     let others = 0;
     for (let i = from; i < held; i++) {
       const names = holders.add(run.blocks[i]!, number, run.holdings[i]!);
