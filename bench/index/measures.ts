@@ -84,9 +84,12 @@ function usPer512(questions: readonly FileQuestion[], ask: (tokens: Uint32Array)
   const long = questions.filter(({ deepestBlocks }) => deepestBlocks >= LONG_BLOCKS);
   if (long.length === 0) return null;
   const blocks = long.reduce((sum, { deepestBlocks }) => sum + deepestBlocks, 0);
-  const { cpuSeconds } = timedOften(() => {
+  const askAll = (): void => {
     for (const { tokens } of long) ask(tokens);
-  });
+  };
+  // The first time is for the compiler, as with messages.
+  timedOften(askAll);
+  const { cpuSeconds } = timedOften(askAll);
   return (1e6 * cpuSeconds * 512) / blocks;
 }
 
