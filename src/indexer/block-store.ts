@@ -283,7 +283,7 @@ export class BlockStore {
     const parents = [adopter];
     for (let parent = parents.pop(); parent !== undefined && orphans.size > 0; parent = parents.pop()) {
       // To make room for the others it may have been evicted meanwhile.
-      if (holdings.source(parent) !== source.number) continue;
+      if (!holdings.isOf(parent, source.number)) continue;
       const block = holdings.block(parent);
       this.#words[PARENT] = blocks.low(block);
       this.#words[PARENT + 1] = blocks.high(block);

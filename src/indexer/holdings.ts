@@ -123,16 +123,17 @@ export class Holdings {
     }
   }
 
-  /** Whether it is in use, and that source's under this name. */
+  /** Whether it is in use, and that source's under this name. One that has lost its number, 0, has none. */
   is(holding: number, source: number, low: number, high: number): boolean {
+    if (source === 0) return false;
     const { data } = this.records;
     const at = this.records.at(holding);
     return data[at] === low && data[at + 1] === high && this.source(holding) === source;
   }
 
-  /** Whether there is such a record, in use as one of that source. */
+  /** Whether there is such a record, in use as one of that source; of 0 there is none. */
   isOf(holding: number, source: number): boolean {
-    return this.records.at(holding) < this.records.data.length && this.source(holding) === source;
+    return source !== 0 && this.records.at(holding) < this.records.data.length && this.source(holding) === source;
   }
 
   free(holding: number): void {

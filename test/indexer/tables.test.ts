@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { HashTable } from "../../src/indexer/hash-table.ts";
+import { Holdings } from "../../src/indexer/holdings.ts";
 import { NumberedList } from "../../src/indexer/numbered.ts";
 import { Records } from "../../src/indexer/records.ts";
 import { MAX_SEGMENT_SLOTS, Segments } from "../../src/indexer/segments.ts";
@@ -52,6 +53,18 @@ describe("Records", () => {
     assert.deepEqual([records.take(), records.take(), records.take(), records.take()], [1, 2, 3, 0]);
     records.give(2);
     assert.deepEqual([records.take(), records.take()], [2, 0]);
+  });
+});
+
+describe("Holdings", () => {
+  it("that are free are nobody's, not even of a source that has lost its number", () => {
+    const holdings = new Holdings();
+    const [first, second] = [holdings.create(1, 7, 0, 0, 1), holdings.create(1, 8, 0, 0, 1)];
+    assert.ok(holdings.is(second, 1, 8, 0) && holdings.isOf(second, 1));
+    holdings.free(first);
+    holdings.free(second);
+    // The first word of a free record names the next one that is free.
+    for (const source of [0, 1]) assert.ok(!holdings.is(second, source, first, 0) && !holdings.isOf(second, source));
   });
 });
 
