@@ -1,8 +1,8 @@
 ;; Local hashes of four blocks at a time: `SeededBlockHasher.locals` in plain JavaScript is the same, and its oracle.
 ;; Made into simd-hash-code.ts by `npm run build:wasm`.
 (module
-  ;; Two pages and a little: tokens from byte 0 on, results from byte 65,536 on, and behind those what is read too far.
-  (memory (export "memory") 3 3)
+  ;; Two pages: tokens from byte 0 on, results from byte 65,536 on.
+  (memory (export "memory") 2 2)
 
   ;; Blocks of $blockSize tokens stand one after the other; $count of them is a multiple of four. The result of each is two
   ;; words, one of each lane of the hash, that begin with $initA and $initB.

@@ -8,7 +8,7 @@ export interface SyncPrefixHashTableOptions {
   /** Distinct (model, adapter, block size); the least recently used goes first. @default 1000 */
   readonly maxContexts?: number;
   /**
-   * Memory of the whole index, in bytes, which it never exceeds; the least recently mentioned blocks go first. Some 45
+   * Memory of the whole index, in bytes, to which each block that is held or waits keeps; the least recently mentioned blocks go first. Some 45
    * bytes for each block that a rank holds, and 2 KB for each rank: where these alone are too many, some have to wait until
    * others have nothing left. Blocks that wait have at most a third of it. @default 1 GiB
    */

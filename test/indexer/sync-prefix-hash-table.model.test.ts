@@ -71,7 +71,7 @@ describe("SyncPrefixHashTable against a model of full prefixes", () => {
           if ("prompt" in command) checkMatches(index, oracle, command.prompt.ids);
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 150 },
     );
   });
 
