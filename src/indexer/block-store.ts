@@ -32,7 +32,7 @@ export class BlockStore {
   #chainedTo = 0;
   /** What the next block of the same event chains on: the block before it, 0 where it is not held. */
   #previous = 0;
-  /** What `#isAfterParent` has found. */
+  /** The block whose chained hash stands in the words as the parent's; 0 for the start of a prompt. It may be gone by now. */
   #parent = 0;
   /** Parents before children. */
   #mentioned = new Int32Array(256);
@@ -149,8 +149,7 @@ export class BlockStore {
     if (isFirst ? !this.#isFirst(event, count) : !this.#isAfterParent(source, context, i, count)) return 0;
     const news = this.#countNews(source, context, i, Math.min(i + room, this.#chainedTo));
     if (news === 0) return 0;
-    const before = isFirst ? 0 : this.#parent;
-    const held = index.holdAll(source, context, run, i, i + news, this.#places, before);
+    const held = index.holdAll(source, context, run, i, i + news, this.#places, this.#parent);
     if (held === 0) return 0;
     for (let at = i; at < i + held; at++) this.#mention(run.blocks[at]!);
     source.lastHolding = run.holdings[i + held - 1]!;
@@ -221,6 +220,7 @@ export class BlockStore {
   #isFirst(event: PackedEvent, count: number): boolean {
     const keys = event.extraKeys === null ? null : extraKeysOf(event, 0);
     this.#hasher.root(rootKey(keys, event.cacheSalt), this.#words, PARENT);
+    this.#parent = 0;
     if (this.#chainedTo === 0) this.#chainFrom(0, count);
     return true;
   }
@@ -267,7 +267,11 @@ export class BlockStore {
   /** The block whose chained hash stands in the words, under this name; 0 where there is no room for it. */
   #hold(source: Source, context: Context, low: number, high: number, proof: number, places: readonly Place[]): number {
     const words = this.#words;
-    const holding = this.#index.hold(source, context, low, high, proof, words[BLOCK]!, words[BLOCK + 1]!, places);
+    const [blockLow, blockHigh] = [words[BLOCK]!, words[BLOCK + 1]!];
+    // What was held since the parent was found may have taken its place.
+    const isThere = this.#index.blocks.is(this.#parent, context.number, words[PARENT]!, words[PARENT + 1]!);
+    const parent = isThere ? this.#parent : 0;
+    const holding = this.#index.hold(source, context, low, high, proof, blockLow, blockHigh, places, parent);
     if (holding === 0) return 0;
     source.lastHolding = holding;
     this.#previous = this.#index.holdings.block(holding);
@@ -287,6 +291,7 @@ export class BlockStore {
       const block = holdings.block(parent);
       this.#words[PARENT] = blocks.low(block);
       this.#words[PARENT + 1] = blocks.high(block);
+      this.#parent = block;
       let child = orphans.firstChild(holdings.low(parent), holdings.high(parent));
       while (child !== 0) {
         const next = orphans.records.next(child);

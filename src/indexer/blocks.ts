@@ -15,20 +15,31 @@ const WORDS = 7;
 const MENTIONED_AT = 7;
 const WORDS_WITH_TIME = 9;
 
-/** So many mentions share an epoch: 31 bits then count mentions for years. */
-const MENTIONS_PER_EPOCH = 4096;
+/** So many mentions share an epoch: 30 bits then count mentions for years. */
+const MENTIONS_PER_EPOCH = 8192;
 
-/** In the word of the epoch: see `isLikeBefore`. */
+// In the word of the epoch: see `isLikeBefore` and `follows`.
 const LIKE_BEFORE = 0x8000_0000 | 0;
-const EPOCH_MASK = ~LIKE_BEFORE;
+const FOLLOWS = 0x4000_0000;
+const EPOCH_MASK = FOLLOWS - 1;
+
+/** After `listAll` one part of so many of the blocks has to come anew before any follows again. */
+const LISTED_SHARE = 16;
 
 /**
- * The blocks of all contexts. A block is a number; it is in its context's table, and in its context's list by last
- * mention, as long as it is in use. Who holds it is for `Holders` to say.
+ * The blocks of all contexts. A block is a number, and in its context's list by last mention as long as it is in use. Who
+ * holds it is for `Holders` to say.
+ *
+ * A block that follows is found through its parent, the block of the record before: in use, of the same context, and what
+ * it was chained on. All others that are in use are in their context's table. So whoever looks for a block has to know the
+ * one before it in its prompt: it has the record behind that, or is in the table, or is not there.
  */
 export class Blocks {
   readonly records: Records;
   readonly #expires: boolean;
+  #following = 0;
+  /** So many new ones do not follow: see `listAll`. */
+  #listed = 0;
   #epoch = 0;
   #mentions = 0;
 
@@ -39,6 +50,11 @@ export class Blocks {
 
   get size(): number {
     return this.records.size;
+  }
+
+  /** How many follow. */
+  get following(): number {
+    return this.#following;
   }
 
   low(block: number): number {
@@ -52,6 +68,11 @@ export class Blocks {
   /** The context's number; 0 where the block is in use no more. */
   context(block: number): number {
     return this.records.data[this.records.at(block) + CONTEXT]!;
+  }
+
+  /** Whether it is found through the block of the record before, and is in no table. */
+  follows(block: number): boolean {
+    return (this.records.data[this.records.at(block) + EPOCH]! & FOLLOWS) !== 0;
   }
 
   /** Whether this record is in use, as that of the block of this chained hash in the context of this number, which is not 0. */
@@ -111,9 +132,9 @@ export class Blocks {
   setUnlike(block: number): void {
     const words = this.records.data;
     const at = this.records.at(block) + EPOCH;
-    words[at]! &= EPOCH_MASK;
+    words[at]! &= ~LIKE_BEFORE;
     const next = at + this.records.words;
-    if (next < words.length) words[next]! &= EPOCH_MASK;
+    if (next < words.length) words[next]! &= ~LIKE_BEFORE;
   }
 
   /** When it was last mentioned, counted in thousands of mentions of any block. */
@@ -129,10 +150,10 @@ export class Blocks {
   }
 
   /**
-   * A new block that nobody holds yet, as its context's newest, or as the next older one than `newer`, if that is not 0 and
-   * a block of the context; 0 where there is no number left.
+   * A new block that nobody holds yet, chained on block `parent` of the context, 0 for none, as the context's newest, or as
+   * the next older one than `newer`, if that is not 0 and a block of the context; 0 where there is no number left.
    */
-  create(context: Context, low: number, high: number, newer: number, nowMs: number): number {
+  create(context: Context, low: number, high: number, parent: number, newer: number, nowMs: number): number {
     const block = this.records.take();
     if (block === 0) return 0;
     const words = this.records.data;
@@ -141,23 +162,32 @@ export class Blocks {
     words[at + 1] = high;
     words[at + CONTEXT] = context.number;
     words[at + HOLDERS] = 0;
-    context.table.add(low, high, block);
-    this.#link(context, block, block, newer);
     words[at + EPOCH] = this.#epochOf(1);
+    if (this.#mayFollow(1) && parent !== 0 && block === parent + 1) {
+      words[at + EPOCH]! |= FOLLOWS;
+      this.#following++;
+    } else {
+      context.table.add(low, high, block);
+    }
+    context.size++;
+    this.#link(context, block, block, newer);
     if (this.#expires) setTime(words, at, nowMs);
     return block;
   }
 
   /**
-   * New blocks for the chained hashes from number `from` to before `to`, as `create` makes them, the first as the next older
-   * one than `newer`, each other one than the one before. There is room for all of them.
+   * New blocks for the chained hashes from number `from` to before `to`, as `create` makes them: the first chained on
+   * `parent`, and the next older one than that, likewise each other one and the one before. There is room for all of them.
    */
-  createAll(context: Context, hashes: Int32Array, blocks: Int32Array, from: number, to: number, newer: number): void {
+  createAll(context: Context, hashes: Int32Array, blocks: Int32Array, from: number, to: number, parent: number): void {
     const { records } = this;
     const words = records.data;
     const { number } = context;
     const epoch = this.#epochOf(to - from);
-    let before = newer;
+    const mayFollow = this.#mayFollow(to - from);
+    let before = parent;
+    // The first of those that are still to be put into the table.
+    let listed = from;
     for (let i = from; i < to; i++) {
       const block = records.take();
       const at = records.at(block);
@@ -169,19 +199,43 @@ export class Blocks {
       words[at + EPOCH] = epoch;
       if (i > from) words[records.at(before) + OLDER] = block;
       blocks[i] = block;
+      if (mayFollow && before !== 0 && block === before + 1) {
+        words[at + EPOCH]! |= FOLLOWS;
+        this.#following++;
+        if (listed < i) context.table.addAll(hashes, blocks, listed, i);
+        listed = i + 1;
+      }
       before = block;
     }
-    this.#link(context, blocks[from]!, before, newer);
-    context.table.addAll(hashes, blocks, from, to);
+    context.size += to - from;
+    this.#link(context, blocks[from]!, before, parent);
+    if (listed < to) context.table.addAll(hashes, blocks, listed, to);
   }
 
   free(context: Context, block: number): void {
     const words = this.records.data;
     const at = this.records.at(block);
-    context.table.remove(words[at]!, words[at + 1]!, block);
+    if (this.follows(block)) this.#following--;
+    else context.table.remove(words[at]!, words[at + 1]!, block);
+    words[at + EPOCH] = 0;
+    const next = at + this.records.words;
+    if (next < words.length && this.follows(block + 1)) this.#list(context, block + 1);
     this.#unlink(context, block, block);
     words[at + CONTEXT] = 0;
+    context.size--;
     this.records.give(block);
+  }
+
+  /**
+   * Puts all blocks that follow into their tables, for whoever knows hashes without what comes before them. That takes a
+   * pass over all records, so that for some time none follows: who does it often finds nothing to do as a rule.
+   */
+  listAll(contextOf: (number: number) => Context): void {
+    if (this.#following === 0) return;
+    for (let block = 1; this.records.at(block) < this.records.data.length; block++) {
+      if (this.follows(block)) this.#list(contextOf(this.context(block)), block);
+    }
+    this.#listed = this.size / LISTED_SHARE;
   }
 
   /**
@@ -205,7 +259,7 @@ export class Blocks {
       if (block === 0 || block === last) continue;
       const at = block * step;
       if (words[at + CONTEXT] !== number) break;
-      words[at + EPOCH] = (words[at + EPOCH]! & LIKE_BEFORE) | epoch;
+      words[at + EPOCH] = (words[at + EPOCH]! & ~EPOCH_MASK) | epoch;
       if (expires) setTime(words, at, nowMs);
       // One that was given its place a moment ago, and comes again, is not to be moved behind itself.
       if (last === 0 || block === newer || words[last * step + OLDER] !== block) {
@@ -224,9 +278,25 @@ export class Blocks {
     this.#mentions += mentions;
     if (this.#mentions >= MENTIONS_PER_EPOCH) {
       this.#mentions = 0;
-      this.#epoch++;
+      this.#epoch = (this.#epoch + 1) & EPOCH_MASK;
     }
     return this.#epoch;
+  }
+
+  /** Whether so many new blocks may follow. */
+  #mayFollow(count: number): boolean {
+    if (this.#listed <= 0) return true;
+    this.#listed -= count;
+    return false;
+  }
+
+  /** A block that follows does so no more. */
+  #list(context: Context, block: number): void {
+    const words = this.records.data;
+    const at = this.records.at(block);
+    words[at + EPOCH]! &= ~FOLLOWS;
+    this.#following--;
+    context.table.add(words[at]!, words[at + 1]!, block);
   }
 
   /** These, each the next older one than the one before, come behind `newer`, or before all where that is 0. None if they are 0. */

@@ -20,6 +20,8 @@ export class Context implements RecencyLinks<Context> {
   /** Ends of the list of its blocks by last mention (`Blocks`); 0 without any. */
   newest = 0;
   oldest = 0;
+  /** Number of its blocks: `Blocks` counts them. */
+  size = 0;
   newer: Context | undefined = undefined;
   older: Context | undefined = undefined;
   /** Where it stands among those that `Contexts` knows; −1 where it is none of them. */
@@ -34,15 +36,10 @@ export class Context implements RecencyLinks<Context> {
     this.#newTable = newTable;
   }
 
-  /** Its blocks by chained hash. */
+  /** Its blocks by chained hash, but for those that follow (`Blocks`). */
   get table(): HashTable {
     this.#table ??= this.#newTable();
     return this.#table;
-  }
-
-  /** Number of its blocks. */
-  get size(): number {
-    return this.#table?.size ?? 0;
   }
 
   /** Whether `Contexts` knows it. */
@@ -54,7 +51,7 @@ export class Context implements RecencyLinks<Context> {
     return this.size === 0 && this.speculative.size === 0;
   }
 
-  /** The block of this chained hash; 0 for none. */
+  /** The block of this chained hash in the table; 0 for none. */
   find(low: number, high: number): number {
     return this.#table === undefined ? 0 : this.#table.find(low, high);
   }

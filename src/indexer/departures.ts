@@ -125,8 +125,8 @@ export class Departures {
         context = contexts.numbered(number);
       }
       // Nobody else may hold it, and it is taken out of its table, too.
-      if (holders.list(block) === run[i]) touched ^= context!.touch(blocks.low(block), blocks.high(block));
-      else touched ^= holders.touch(block);
+      if (holders.list(block) !== run[i]) touched ^= holders.touch(block);
+      else if (!blocks.follows(block)) touched ^= context!.touch(blocks.low(block), blocks.high(block));
     }
     this.#touched ^= touched;
   }

@@ -106,7 +106,9 @@ class ImportStep {
     const context = this.#contextOf(exported);
     const own = ownPlaces(exported.places);
     const [low, high] = [lowWord(chainedHash), highWord(chainedHash)];
-    const holding = index.hold(source, context, nameLow, nameHigh, proof, low, high, own);
+    // What comes before it is not said.
+    index.blocks.listAll((number) => index.contexts.numbered(number));
+    const holding = index.hold(source, context, nameLow, nameHigh, proof, low, high, own, 0);
     if (holding !== 0) this.#mentioned.get(context)!.push(index.holdings.block(holding));
   }
 

@@ -44,7 +44,7 @@ export class HolderIndex {
   readonly expires: boolean;
   /** (block, source) pairs. */
   #pairs = 0;
-  /** The block that was given a holder last; the next one has the next record as a rule, where others hold both. */
+  /** The block that was given a holder last; 0 where it was forgotten. */
   #lastHeld = 0;
   /** Never read: see `HashTable.touch`. */
   #touched = 0;
@@ -115,9 +115,10 @@ export class HolderIndex {
     return found;
   }
 
-  /** A block by its chained hash. */
-  find(context: Context, low: number, high: number): number {
-    const block = context.find(low, high);
+  /** A block by its chained hash, and the block before it in its prompt; 0 where there is none of that. */
+  find(context: Context, low: number, high: number, parent: number): number {
+    const isNext = parent !== 0 && this.blocks.is(parent + 1, context.number, low, high);
+    const block = isNext ? parent + 1 : context.find(low, high);
     if (block === 0 || !this.expires || !this.isExpired(block)) return block;
     this.drop(block);
     return 0;
@@ -125,8 +126,8 @@ export class HolderIndex {
 
   /**
    * The blocks of the hashes from number `from` to before `to`, in the order of a prompt. What was stored one after the
-   * other has one record after the other as a rule: that is tried before the table is asked. `before`: what comes before
-   * them, 0 if nothing.
+   * other has one record after the other as a rule: that is tried before the table is asked, and has to be, since what
+   * follows is not there (`Blocks`). `before`: what comes before them, 0 if nothing does that is held.
    */
   findAll(
     context: Context,
@@ -148,10 +149,10 @@ export class HolderIndex {
         touched = Math.min(to, i + TOUCHED_AHEAD);
         for (let at = i; at < touched; at++) this.#touched ^= context.touch(hashes[2 * at]!, hashes[2 * at + 1]!);
       }
-      previous = this.find(context, hashes[2 * i]!, hashes[2 * i + 1]!);
+      previous = this.find(context, hashes[2 * i]!, hashes[2 * i + 1]!, previous);
       blocks[i] = previous;
       if (previous !== 0) continue;
-      // Where one is missing, those behind it are as a rule.
+      // Where one is missing, those behind it are as a rule, and what is there is in the table.
       const missing = context.countMissing(hashes, i + 1, to);
       blocks.fill(0, i + 1, i + 1 + missing);
       i += missing;
@@ -180,8 +181,9 @@ export class HolderIndex {
   }
 
   /**
-   * From now on the source holds the block of this chained hash under this name, in these places (at least one). 0 where
-   * the bounds leave no room for it.
+   * From now on the source holds the block of this chained hash under this name, in these places (at least one). `parent`:
+   * the block of the context that it is chained on; 0 where that is not there, or where nothing follows (`Blocks.listAll`).
+   * 0 where the bounds leave no room for it.
    */
   hold(
     source: Source,
@@ -192,9 +194,10 @@ export class HolderIndex {
     low: number,
     high: number,
     places: readonly Place[],
+    parent: number,
   ): number {
     const number = this.bounds.makeRoom(source, context) ? this.#numberOf(source) : 0;
-    const block = number === 0 ? 0 : this.#blockOf(context, low, high);
+    const block = number === 0 ? 0 : this.#blockOf(context, low, high, parent);
     const holding = block === 0 ? 0 : this.holdings.create(number, nameLow, nameHigh, proof, block);
     if (holding === 0) {
       if (block !== 0 && this.blocks.holders(block) === 0) this.#forget(block);
@@ -408,13 +411,18 @@ export class HolderIndex {
     }
   }
 
-  #blockOf(context: Context, low: number, high: number): number {
-    const before = this.#lastHeld !== 0 && this.blocks.context(this.#lastHeld) === context.number ? this.#lastHeld : 0;
-    if (before !== 0 && !this.expires && this.blocks.is(before + 1, context.number, low, high)) return before + 1;
-    const block = this.find(context, low, high);
+  #blockOf(context: Context, low: number, high: number, before: number): number {
+    // To make room it may have been evicted.
+    const parent = this.#isIn(context, before) ? before : 0;
+    const block = this.find(context, low, high, parent);
     if (block !== 0) return block;
+    const newer = this.#isIn(context, this.#lastHeld) ? this.#lastHeld : 0;
     this.contexts.number(context);
-    return this.blocks.create(context, low, high, before, this.expires ? Math.floor(this.now()) : 0);
+    return this.blocks.create(context, low, high, parent, newer, this.expires ? Math.floor(this.now()) : 0);
+  }
+
+  #isIn({ number }: Context, block: number): boolean {
+    return block !== 0 && number !== 0 && this.blocks.context(block) === number;
   }
 
   #setPlaces(holding: number, places: readonly Place[]): void {

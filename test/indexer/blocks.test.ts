@@ -15,7 +15,7 @@ function someBlocks(count: number) {
   const contexts = new Contexts(() => new HashTable(blocks.records, segments, 1));
   const context = contexts.open("model", -1, 16);
   contexts.number(context);
-  const numbers = Array.from({ length: count }, (_, i) => blocks.create(context, i + 1, i + 1, 0, 0));
+  const numbers = Array.from({ length: count }, (_, i) => blocks.create(context, i + 1, i + 1, 0, 0, 0));
   return { blocks, context, numbers };
 }
 

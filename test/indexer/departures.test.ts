@@ -117,14 +117,23 @@ describe("a large source that is cleared", () => {
       const context = index.contexts.open(MODEL, -1, 1);
       const from = index.sources.open(source(pod));
       index.begin();
-      for (const block of blocks) index.hold(from, context, block, 0, 0, block, 1, [{ tier: "gpu", group: null }]);
+      let parent = 0;
+      for (const block of blocks) {
+        const holding = index.hold(from, context, block, 0, 0, block, 1, [{ tier: "gpu", group: null }], parent);
+        parent = index.holdings.block(holding);
+      }
       index.bounds.settle(context);
       index.sources.settle(from);
     };
     const following = (): number => {
       const context = index.contexts.open(MODEL, -1, 1);
-      const next = (block: number): boolean => context.find(block + 1, 1) === context.find(block, 1) + 1;
-      return prompts.flatMap((blocks) => blocks.slice(0, -1).filter(next)).length;
+      const found = new Int32Array(100);
+      const next = (i: number): boolean => found[i] !== 0 && found[i + 1] === found[i]! + 1;
+      return prompts.flatMap((blocks) => {
+        const hashes = Int32Array.from(blocks.flatMap((block) => [block, 1]));
+        index.findAll(context, hashes, found, 0, blocks.length);
+        return blocks.slice(0, -1).filter((_, i) => next(i));
+      }).length;
     };
     for (let round = 0; round < 4; round++) {
       for (const [number, blocks] of prompts.entries()) store(number % 3 === 0 ? "a" : "b", blocks);

@@ -125,7 +125,7 @@ describe("Holders", () => {
         const holders = new Holders(blocks, holdings, sets, () => mayGather);
         const context = new Context("m", -1, 4, () => new HashTable(blocks.records, new Segments(), 1));
         context.number = 1;
-        const block = blocks.create(context, 1, 2, 0, 0);
+        const block = blocks.create(context, 1, 2, 0, 0, 0);
         const truth = new Map<number, number[]>();
         for (const { source, isAdded, onGpu, hasMemory } of steps) {
           mayGather = hasMemory;
@@ -197,7 +197,7 @@ class HeldBlocks {
   constructor(count: number) {
     const context = new Context("m", -1, 4, () => new HashTable(this.#blocks.records, new Segments(), 1));
     context.number = 1;
-    this.#numbers = Array.from({ length: count }, (_, i) => this.#blocks.create(context, i, 2, 0, 0));
+    this.#numbers = Array.from({ length: count }, (_, i) => this.#blocks.create(context, i, 2, 0, 0, 0));
     this.#names = this.#numbers.map(() => new Map());
   }
 
