@@ -1,6 +1,6 @@
 import type { Context } from "./context.ts";
 import type { HolderIndex } from "./holder-index.ts";
-import { MAX_SEGMENT_SLOTS } from "./segments.ts";
+import { MAX_SEGMENT_SLOTS } from "./slots.ts";
 import type { Source } from "./sources.ts";
 
 /**

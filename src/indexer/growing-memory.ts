@@ -1,5 +1,5 @@
 /** What is needed of it; TypeScript has it among the types of browsers only. */
-interface WebAssemblyMemory {
+export interface WebAssemblyMemory {
   readonly buffer: SharedArrayBuffer;
   grow(pages: number): number;
 }
@@ -14,8 +14,10 @@ declare const WebAssembly: {
 const PAGE_BYTES = 1 << 16;
 const MAX_PAGES = 1 << 16;
 const FIRST_BYTES = 1 << 10;
+/** What it is at first when it is no plain buffer. */
+const SHARED_BYTES = 1 << 20;
 /** Up to there it is a plain buffer, of which there may be thousands. */
-const PLAIN_BYTES = 1 << 20;
+export const MOST_PLAIN_BYTES: number = SHARED_BYTES / 2;
 
 /**
  * Bytes that grow without being copied, so that growth takes the same little time at any size and what reads them needs
@@ -37,7 +39,7 @@ export class GrowingMemory {
 
   /** `maxBytes`: what it will never be asked to exceed; at most 4 GiB. */
   constructor(maxBytes: number) {
-    const pages = Math.ceil(Math.max(maxBytes, PLAIN_BYTES) / PAGE_BYTES) + 1;
+    const pages = Math.ceil(Math.max(maxBytes, SHARED_BYTES) / PAGE_BYTES) + 1;
     this.#maxPages = Math.min(MAX_PAGES, pages);
   }
 
@@ -48,6 +50,11 @@ export class GrowingMemory {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** What `buffer` belongs to, for good, once it is no plain buffer any more. */
+  get memory(): WebAssemblyMemory | null {
+    return this.#memory;
   }
 
   /** Bytes that the next `grow` adds. */
@@ -76,7 +83,7 @@ export class GrowingMemory {
       return;
     }
     const bytes = Math.max(FIRST_BYTES, 2 * this.#buffer.byteLength);
-    if (bytes === PLAIN_BYTES) this.#memory = this.#reserve();
+    if (bytes === SHARED_BYTES) this.#memory = this.#reserve();
     const larger = this.#memory?.buffer ?? new ArrayBuffer(bytes);
     new Uint8Array(larger).set(new Uint8Array(this.#buffer));
     this.#buffer = larger;
@@ -84,7 +91,7 @@ export class GrowingMemory {
 
   #reserve(): WebAssemblyMemory | null {
     try {
-      return new WebAssembly.Memory({ initial: PLAIN_BYTES / PAGE_BYTES, maximum: this.#maxPages, shared: true });
+      return new WebAssembly.Memory({ initial: SHARED_BYTES / PAGE_BYTES, maximum: this.#maxPages, shared: true });
     } catch {
       return null;
     }

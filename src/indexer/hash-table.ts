@@ -1,41 +1,26 @@
 import type { Records } from "./records.ts";
-import { MAX_SEGMENT_SLOTS, MIN_SEGMENT_SLOTS, type Segments } from "./segments.ts";
+import type { Segments } from "./segments.ts";
+import { RUN, type SimdSlots } from "./simd-slots.ts";
+import * as slots from "./slots.ts";
 
-/** A slot's word is the number of its record, and above that some bits of the hash. */
-const INDEX_BITS = 27;
-const INDEX_MASK = (1 << INDEX_BITS) - 1;
-/** The highest number of a record that a table can hold. */
-export const MAX_INDEX: number = INDEX_MASK;
+/** The highest number of a record that a table can hold: who keeps such numbers has words to spare for other things. */
+export const MAX_INDEX: number = 2 ** 27 - 1;
 
-// A slot's byte is one of these, or some other bits of the hash: most strangers are told without a look at word or record.
-const EMPTY = 0;
-/** Was in use: a search goes on behind it. */
-const REMOVED = 1;
-const FIRST_TAG = 2;
-
-/** Slots whose bytes are looked at together, in one word. */
-const GROUP_SLOTS = 4;
-/** A search that needs more groups than that shows that a segment is too full. */
+/** A hash that finds no room in so many lines shows that a segment is too full. */
 const MAX_STEPS = 12;
-/** The directory's bits stay clear of those that choose the group. */
+/** The directory's bits stay clear of those that choose the line. */
 const MAX_DEPTH = 22;
 /** How often a table that has shrunk looks for segments to join; where they are scarce, at each removal. */
 const REMOVALS_PER_JOIN = 16;
 /** What two segments have together when they are joined, of the slots of one; likewise a segment that is halved, of its half. */
 const JOINED_SHARE = 1 / 4;
-const JOINED_SHARE_WHERE_SCARCE = 5 / 8;
-
-// What is moved between segments: the numbers of records, and their mixed hashes.
-const movedIndexes = new Int32Array(MAX_SEGMENT_SLOTS);
-const movedHashes = new Int32Array(MAX_SEGMENT_SLOTS);
+const JOINED_SHARE_WHERE_SCARCE = 3 / 4;
 
 /**
  * Finds records by the 64-bit hash in their first two words. Extendible hashing: a directory, indexed by the upper bits
- * of a mixed hash, names segments of 1,024 slots with open addressing. What is full is split alone, so that no step
- * takes longer than moving one segment's slots, whatever the size of the table; likewise two segments that have become
+ * of a mixed hash, names segments of 1,024 slots with open addressing (`slots.ts`). What is full is split alone, so that no
+ * step takes longer than moving one segment's slots, whatever the size of the table; likewise two segments that have become
  * nearly empty are joined. A small table is one segment that doubles.
- *
- * A search goes from group to group of four slots, from the one that the hash names, to the first with an empty slot.
  *
  * Each segment stands in an unbroken, aligned range of the directory, of a power of two.
  */
@@ -45,21 +30,19 @@ export class HashTable {
   /** Keeps keys that meet in one segment from being prepared: an engine chooses its hashes. */
   readonly #secret: number;
   #directory: Int32Array = new Int32Array(0);
-  /** By how much a hash is shifted to give its entry in the directory, less the first bit. */
+  /** By how much a mark is shifted to give its entry in the directory, less the first bit. */
   #shift = 31;
-  /** Slots of each segment, and the groups of them less 1. */
-  #slots = MIN_SEGMENT_SLOTS;
-  #mask = MIN_SEGMENT_SLOTS / GROUP_SLOTS - 1;
+  /** Slots of each segment, and the lines of them less 1. */
+  #slots = slots.MIN_SEGMENT_SLOTS;
+  #mask = slots.lineMask(slots.MIN_SEGMENT_SLOTS);
   #size = 0;
   #removals = 0;
-  /** Never read: see `touch`. */
-  #touched = 0;
 
   constructor(records: Records, segments: Segments, secret: number) {
     this.#records = records;
     this.#segments = segments;
     this.#secret = secret | 1;
-    this.#setDirectory(Int32Array.of(segments.take(MIN_SEGMENT_SLOTS)));
+    this.#setDirectory(Int32Array.of(segments.take(slots.MIN_SEGMENT_SLOTS)));
   }
 
   get size(): number {
@@ -68,35 +51,27 @@ export class HashTable {
 
   /** The record of this hash, in signed words; 0 for none. */
   find(low: number, high: number): number {
-    const mixed = this.#mix(low, high);
-    const segment = this.#directory[(mixed >>> 1) >>> this.#shift]!;
-    const slots = this.#segments.data;
-    const tags = segment + this.#slots;
+    const mark = this.#markOf(low, high);
+    const segment = this.#segmentOf(mark);
+    const { data } = this.#segments;
     const mask = this.#mask;
-    const wanted = Math.imul(tagOf(mixed), 0x01010101);
     for (let step = 0; step <= mask; step++) {
-      const group = (mixed + step) & mask;
-      const four = slots[tags + group]!;
-      for (let hits = zeroBytes(four ^ wanted); hits !== 0; hits &= hits - 1) {
-        const word = slots[segment + GROUP_SLOTS * group + lowestByte(hits)]!;
-        if (word >>> INDEX_BITS !== (mixed & MAX_EXTRA)) continue;
-        const i = word & INDEX_MASK;
-        const { data } = this.#records;
-        const at = this.#records.at(i);
-        if (data[at] === low && data[at + 1] === high) return i;
+      const line = slots.lineAt(segment, mask, mark, step);
+      for (let slot = line; slot < line + slots.LINE_SLOTS; slot++) {
+        const other = data[slot]!;
+        if (other === slots.EMPTY) return 0;
+        if (other !== mark) continue;
+        const record = data[slot + slots.LINE_SLOTS]!;
+        if (this.#isOf(record, low, high)) return record;
       }
-      if (zeroBytes(four) !== 0) return 0;
     }
     return 0;
   }
 
   /** Asks the memory for what `find` of this hash will look at. The result means nothing: it keeps the reads from being left out. */
   touch(low: number, high: number): number {
-    const mixed = this.#mix(low, high);
-    const segment = this.#segmentOf(mixed);
-    const group = mixed & this.#mask;
-    const slots = this.#segments.data;
-    return slots[segment + this.#slots + group]! ^ slots[segment + GROUP_SLOTS * group]!;
+    const mark = this.#markOf(low, high);
+    return this.#segments.data[slots.lineAt(this.#segmentOf(mark), this.#mask, mark, 0)]!;
   }
 
   /**
@@ -104,22 +79,36 @@ export class HashTable {
    * `records` afterwards.
    */
   findAll(hashes: Int32Array, records: Int32Array, from: number, to: number): void {
-    // In a loop of its own, so that the processor waits for many places at once.
-    for (let i = from; i < to; i++) this.#touched ^= this.touch(hashes[2 * i]!, hashes[2 * i + 1]!);
-    for (let i = from; i < to; i++) records[i] = this.find(hashes[2 * i]!, hashes[2 * i + 1]!);
+    const { simd } = this.#segments;
+    for (let i = from; i < to; ) {
+      if (simd === null) {
+        records[i] = this.find(hashes[2 * i]!, hashes[2 * i + 1]!);
+        i++;
+        continue;
+      }
+      const count = this.#prepare(simd, hashes, i, to);
+      simd.findAll(count, this.#mask);
+      for (let at = 0; at < count; at++, i++) {
+        const record = simd.records[at]!;
+        const isFound = record === 0 || this.#isOf(record, hashes[2 * i]!, hashes[2 * i + 1]!);
+        records[i] = isFound ? record : this.find(hashes[2 * i]!, hashes[2 * i + 1]!);
+      }
+    }
   }
 
   /** How many of these hashes have no record, up to the first that has one. */
   countMissing(hashes: Int32Array, from: number, to: number): number {
-    const directory = this.#directory;
-    const shift = this.#shift;
-    const mask = this.#mask;
-    const slots = this.#segments.data;
-    const tags = this.#slots;
+    const { simd } = this.#segments;
     for (let i = from; i < to; i++) {
-      const mixed = this.#mix(hashes[2 * i]!, hashes[2 * i + 1]!);
-      const four = slots[directory[(mixed >>> 1) >>> shift]! + tags + (mixed & mask)]!;
-      if (endsAt(four, mixed)) continue;
+      if (simd !== null) {
+        const count = this.#prepare(simd, hashes, i, to);
+        const missing = simd.countMissing(count, this.#mask);
+        i += missing;
+        if (missing === count) {
+          i--;
+          continue;
+        }
+      }
       if (this.find(hashes[2 * i]!, hashes[2 * i + 1]!) !== 0) return i - from;
     }
     return to - from;
@@ -130,77 +119,58 @@ export class HashTable {
    * how many those are.
    */
   addAll(hashes: Int32Array, records: Int32Array, from: number, to: number): number {
-    let directory = this.#directory;
-    let shift = this.#shift;
-    let mask = this.#mask;
-    let slots = this.#segments.data;
-    let tags = this.#slots;
-    let added = 0;
+    const { simd } = this.#segments;
     for (let i = from; i < to; i++) {
-      const mixed = this.#mix(hashes[2 * i]!, hashes[2 * i + 1]!);
-      const segment = directory[(mixed >>> 1) >>> shift]!;
-      const group = mixed & mask;
-      const four = slots[segment + tags + group]!;
-      if (endsAt(four, mixed)) {
-        const slot = lowestByte(zeroBytes(four & 0xfefefefe));
-        slots[segment + tags + group] = withByte(four, slot, tagOf(mixed));
-        slots[segment + GROUP_SLOTS * group + slot] = wordOf(mixed, records[i]!);
-        added++;
-        continue;
+      if (simd !== null) {
+        const count = this.#prepare(simd, hashes, i, to);
+        for (let at = 0; at < count; at++) simd.records[at] = records[i + at]!;
+        const added = simd.addAll(count, this.#mask, MAX_STEPS);
+        this.#size += added;
+        i += added;
+        if (added === count) {
+          i--;
+          continue;
+        }
       }
-      this.#size += added;
-      added = 0;
       if (this.find(hashes[2 * i]!, hashes[2 * i + 1]!) !== 0) return i - from;
       this.add(hashes[2 * i]!, hashes[2 * i + 1]!, records[i]!);
-      directory = this.#directory;
-      shift = this.#shift;
-      mask = this.#mask;
-      slots = this.#segments.data;
-      tags = this.#slots;
     }
-    this.#size += added;
     return to - from;
   }
 
   /** Record `i`, whose hash this is; no other of this hash may be there. */
   add(low: number, high: number, i: number): void {
-    const mixed = this.#mix(low, high);
-    while (!this.#place(this.#segmentOf(mixed), mixed, i, MAX_STEPS)) {
-      this.#makeRoom(mixed);
-    }
+    const mark = this.#markOf(low, high);
+    while (!slots.place(this.#segments.data, this.#segmentOf(mark), this.#mask, mark, i, MAX_STEPS))
+      this.#makeRoom(mark);
     this.#size++;
   }
 
   /** `remove` of the records that stand under these numbers; where there is none, or it was there no more, stands 0 afterwards. */
   removeAll(hashes: Int32Array, records: Int32Array, from: number, to: number): void {
-    for (let i = from; i < to; i++) {
-      if (records[i] !== 0 && !this.remove(hashes[2 * i]!, hashes[2 * i + 1]!, records[i]!)) records[i] = 0;
+    const { simd } = this.#segments;
+    for (let i = from; i < to; ) {
+      if (simd === null || this.#segments.isScarce) {
+        if (records[i] !== 0 && !this.remove(hashes[2 * i]!, hashes[2 * i + 1]!, records[i]!)) records[i] = 0;
+        i++;
+        continue;
+      }
+      const count = Math.min(this.#prepare(simd, hashes, i, to), REMOVALS_PER_JOIN);
+      for (let at = 0; at < count; at++) simd.records[at] = records[i + at]!;
+      this.#size -= simd.removeAll(count, this.#mask);
+      for (let at = 0; at < count; at++) records[i + at] = simd.records[at]!;
+      this.#shrink(simd.marks[0]!);
+      i += count;
     }
   }
 
   /** Record `i`, whose hash this is, if it is there; whether it was. */
   remove(low: number, high: number, i: number): boolean {
-    const mixed = this.#mix(low, high);
-    const segment = this.#segmentOf(mixed);
-    const slots = this.#segments.data;
-    const tags = segment + this.#slots;
-    const tag = Math.imul(tagOf(mixed), 0x01010101);
-    const wanted = wordOf(mixed, i);
-    for (let step = 0; step <= this.#mask; step++) {
-      const group = (mixed + step) & this.#mask;
-      const four = slots[tags + group]!;
-      for (let hits = zeroBytes(four ^ tag); hits !== 0; hits &= hits - 1) {
-        const slot = lowestByte(hits);
-        if (slots[segment + GROUP_SLOTS * group + slot] !== wanted) continue;
-        // Where a slot of the group is empty, no search goes on behind it, and nothing needs to be said of this one.
-        slots[tags + group] = withByte(four, slot, zeroBytes(four) !== 0 ? EMPTY : REMOVED);
-        this.#size--;
-        if (++this.#removals % REMOVALS_PER_JOIN === 0 || this.#segments.isScarce) this.#shrink(mixed);
-        return true;
-      }
-      if (zeroBytes(four) !== 0) return false;
-    }
-    return false;
+    const mark = this.#markOf(low, high);
+    if (!slots.remove(this.#segments.data, this.#segmentOf(mark), this.#mask, mark, i)) return false;
+    this.#size--;
+    if (++this.#removals % REMOVALS_PER_JOIN === 0 || this.#segments.isScarce) this.#shrink(mark);
+    return true;
   }
 
   /** The table must not change before the end of the iteration. */
@@ -208,9 +178,8 @@ export class HashTable {
     for (let entry = 0; entry < this.#directory.length; entry++) {
       const segment = this.#directory[entry]!;
       if (entry > 0 && segment === this.#directory[entry - 1]) continue;
-      for (let slot = 0; slot < this.#slots; slot++) {
-        if (this.#tag(segment, slot) >= FIRST_TAG) yield this.#segments.data[segment + slot]! & INDEX_MASK;
-      }
+      const records = new Int32Array(this.#slots);
+      yield* records.subarray(0, slots.list(this.#segments.data, segment, this.#slots, records));
     }
   }
 
@@ -225,7 +194,7 @@ export class HashTable {
       let first = this.#directory.length - 1;
       const segment = this.#directory[first]!;
       while (first > 0 && this.#directory[first - 1] === segment) first--;
-      count = this.#list(segment, into);
+      count = slots.list(this.#segments.data, segment, this.#slots, into);
       this.#segments.give(segment, this.#slots);
       this.#setDirectory(this.#directory.subarray(0, first));
     }
@@ -243,77 +212,84 @@ export class HashTable {
     this.#size = 0;
   }
 
-  #mix(low: number, high: number): number {
+  /** Marks and segments of the next of these hashes, as the columns of a run; returns of how many. */
+  #prepare({ marks, segments }: SimdSlots, hashes: Int32Array, from: number, to: number): number {
+    const count = Math.min(RUN, to - from);
+    const directory = this.#directory;
+    const shift = this.#shift;
+    for (let at = 0; at < count; at++) {
+      const mark = this.#markOf(hashes[2 * (from + at)]!, hashes[2 * (from + at) + 1]!);
+      marks[at] = mark;
+      segments[at] = directory[(mark >>> 1) >>> shift]!;
+    }
+    return count;
+  }
+
+  /** Whether this is the record of the hash. */
+  #isOf(i: number, low: number, high: number): boolean {
+    const { data } = this.#records;
+    const at = this.#records.at(i);
+    return data[at] === low && data[at + 1] === high;
+  }
+
+  #markOf(low: number, high: number): number {
     let mixed = Math.imul(low ^ this.#secret, 0x85ebca6b) ^ Math.imul(high, 0xc2b2ae35);
     mixed = Math.imul(mixed ^ (mixed >>> 15), this.#secret);
     mixed = Math.imul(mixed ^ (mixed >>> 13), 0x27d4eb2f);
-    return mixed ^ (mixed >>> 16);
+    return slots.markOf(mixed ^ (mixed >>> 16));
   }
 
-  #segmentOf(mixed: number): number {
-    return this.#directory[(mixed >>> 1) >>> this.#shift]!;
+  #entryOf(mark: number): number {
+    return (mark >>> 1) >>> this.#shift;
   }
 
-  /** Of a slot. */
-  #tag(segment: number, slot: number): number {
-    return (this.#segments.data[segment + this.#slots + (slot >>> 2)]! >>> (8 * (slot & 3))) & 255;
+  #segmentOf(mark: number): number {
+    return this.#directory[this.#entryOf(mark)]!;
   }
 
-  /** False where that takes more than so many steps. */
-  #place(segment: number, mixed: number, i: number, steps: number): boolean {
-    const slots = this.#segments.data;
-    const tags = segment + this.#slots;
-    for (let step = 0; step < steps && step <= this.#mask; step++) {
-      const group = (mixed + step) & this.#mask;
-      const four = slots[tags + group]!;
-      // `EMPTY` and `REMOVED` differ in the lowest bit, and all others from both in another one.
-      const free = zeroBytes(four & 0xfefefefe);
-      if (free === 0) continue;
-      const slot = lowestByte(free);
-      slots[tags + group] = withByte(four, slot, tagOf(mixed));
-      slots[segment + GROUP_SLOTS * group + slot] = wordOf(mixed, i);
-      return true;
-    }
-    return false;
-  }
-
-  #makeRoom(mixed: number): void {
-    const segment = this.#segmentOf(mixed);
-    const slots = this.#slots;
-    if (this.#countRemoved(segment) * 8 >= slots) {
-      const count = this.#takeOut(segment);
-      this.#segments.clear(segment, slots);
-      this.#putBack(count);
-    } else if (slots < MAX_SEGMENT_SLOTS) {
-      this.#resize(2 * slots);
+  #makeRoom(mark: number): void {
+    const segment = this.#segmentOf(mark);
+    const { data } = this.#segments;
+    if (slots.countRemoved(data, segment, this.#slots) * 8 >= this.#slots) {
+      this.#putAnew(segment, segment, 0);
+    } else if (this.#slots < slots.MAX_SEGMENT_SLOTS) {
+      this.#resize(2 * this.#slots);
     } else {
-      this.#split(mixed, segment);
+      this.#split(mark, segment);
     }
   }
 
   /** Of a table of one segment. */
-  #resize(slots: number): void {
+  #resize(size: number): void {
     const segment = this.#directory[0]!;
-    const count = this.#takeOut(segment);
+    const other = this.#segments.take(size);
+    slots.copy(this.#segments.data, segment, this.#slots, other, slots.lineMask(size));
     this.#segments.give(segment, this.#slots);
-    this.#slots = slots;
-    this.#mask = slots / GROUP_SLOTS - 1;
-    this.#directory[0] = this.#segments.take(slots);
-    this.#putBack(count);
+    this.#slots = size;
+    this.#mask = slots.lineMask(size);
+    this.#directory[0] = other;
   }
 
-  #split(mixed: number, segment: number): void {
-    let [first, length] = this.#rangeOf((mixed >>> 1) >>> this.#shift, segment);
+  #split(mark: number, segment: number): void {
+    let [first, length] = this.#rangeOf(this.#entryOf(mark), segment);
     if (length === 1) {
       if (this.#directory.length >= 2 ** MAX_DEPTH)
         throw new RangeError("hash table: one segment for too many entries");
       this.#doubleDirectory();
       [first, length] = [2 * first, 2];
     }
-    const count = this.#takeOut(segment);
-    this.#segments.clear(segment, this.#slots);
-    this.#directory.fill(this.#segments.take(this.#slots), first + length / 2, first + length);
-    this.#putBack(count);
+    const other = this.#segments.take(this.#slots);
+    this.#directory.fill(other, first + length / 2, first + length);
+    // The bit of a mark that tells the halves of the range from each other.
+    const bit = this.#shift + Math.log2(length);
+    this.#putAnew(segment, other, bit);
+  }
+
+  /** See `split` of `slots.ts`. */
+  #putAnew(segment: number, other: number, bit: number): void {
+    const { simd, data } = this.#segments;
+    if (simd !== null) simd.split(segment, other, this.#mask, bit);
+    else slots.split(data, segment, other, this.#mask, bit);
   }
 
   #doubleDirectory(): void {
@@ -330,17 +306,17 @@ export class HashTable {
   }
 
   /** A table of one segment halves it when it is nearly empty; of two such neighbours in others one is left. */
-  #shrink(mixed: number): void {
+  #shrink(mark: number): void {
     const { isScarce } = this.#segments;
     if (!isScarce && this.#size * 8 > this.#directory.length * this.#slots) return;
     const share = isScarce ? JOINED_SHARE_WHERE_SCARCE : JOINED_SHARE;
-    if (this.#directory.length > 1) this.#join(mixed, share);
-    else if (this.#slots > MIN_SEGMENT_SLOTS && this.#size <= (share * this.#slots) / 2) this.#resize(this.#slots / 2);
+    if (this.#directory.length > 1) this.#join(mark, share);
+    else if (this.#slots > slots.MIN_SEGMENT_SLOTS && this.#size <= (share * this.#slots) / 2)
+      this.#resize(this.#slots / 2);
   }
 
-  #join(mixed: number, share: number): void {
-    const slots = this.#slots;
-    const entry = (mixed >>> 1) >>> this.#shift;
+  #join(mark: number, share: number): void {
+    const entry = this.#entryOf(mark);
     const segment = this.#directory[entry]!;
     const [first, length] = this.#rangeOf(entry, segment);
     if (length === this.#directory.length) {
@@ -351,11 +327,12 @@ export class HashTable {
     const other = first ^ length;
     const neighbour = this.#directory[other]!;
     if (this.#rangeOf(other, neighbour)[1] !== length) return;
-    if (this.#countUsed(segment) + this.#countUsed(neighbour) > share * slots) return;
-    const count = this.#takeOut(neighbour);
-    this.#segments.give(neighbour, slots);
+    const { data } = this.#segments;
+    const used = slots.countUsed(data, segment, this.#slots) + slots.countUsed(data, neighbour, this.#slots);
+    if (used > share * this.#slots) return;
+    slots.copy(data, neighbour, this.#slots, segment, this.#mask);
+    this.#segments.give(neighbour, this.#slots);
     this.#directory.fill(segment, other, other + length);
-    this.#putBack(count);
   }
 
   /** The entries of the directory that name the segment of this one: the first, and how many. */
@@ -369,93 +346,4 @@ export class HashTable {
     }
     return [entry & ~(length - 1), length];
   }
-
-  #countRemoved(segment: number): number {
-    const slots = this.#segments.data;
-    const tags = segment + this.#slots;
-    let count = 0;
-    for (let group = 0; group <= this.#mask; group++) count += 4 - countNonZeroBytes(slots[tags + group]! ^ 0x01010101);
-    return count;
-  }
-
-  #countUsed(segment: number): number {
-    const slots = this.#segments.data;
-    const tags = segment + this.#slots;
-    let count = 0;
-    for (let group = 0; group <= this.#mask; group++) count += countNonZeroBytes(slots[tags + group]! & 0xfefefefe);
-    return count;
-  }
-
-  /** The numbers of the records in a segment; returns how many. */
-  #list(segment: number, into: Int32Array): number {
-    const slots = this.#segments.data;
-    const tags = segment + this.#slots;
-    let count = 0;
-    for (let group = 0; group <= this.#mask; group++) {
-      // Tags of slots that are in use have a bit besides the lowest.
-      const used = slots[tags + group]! & 0xfefefefe;
-      if (used === 0) continue;
-      const first = segment + GROUP_SLOTS * group;
-      if ((used & 0xfe) !== 0) into[count++] = slots[first]! & INDEX_MASK;
-      if ((used & 0xfe00) !== 0) into[count++] = slots[first + 1]! & INDEX_MASK;
-      if ((used & 0xfe0000) !== 0) into[count++] = slots[first + 2]! & INDEX_MASK;
-      if (used >>> 24 !== 0) into[count++] = slots[first + 3]! & INDEX_MASK;
-    }
-    return count;
-  }
-
-  /** Notes what is in a segment as what is moved; returns how many. */
-  #takeOut(segment: number): number {
-    const count = this.#list(segment, movedIndexes);
-    // In a loop of its own, so that the processor waits for many records at once and not for one after the other.
-    const { data, words } = this.#records;
-    for (let at = 0; at < count; at++) {
-      const first = movedIndexes[at]! * words;
-      movedHashes[at] = this.#mix(data[first]!, data[first + 1]!);
-    }
-    return count;
-  }
-
-  /** Puts what is moved where the directory says. */
-  #putBack(count: number): void {
-    for (let at = 0; at < count; at++) {
-      const mixed = movedHashes[at]!;
-      this.#place(this.#segmentOf(mixed), mixed, movedIndexes[at]!, this.#slots);
-    }
-  }
-}
-
-/** Of the bits above those that choose the group; from 2 to 255. */
-function tagOf(mixed: number): number {
-  return Math.max(FIRST_TAG, (mixed >>> 8) & 255);
-}
-
-/** Bits of the hash in a word: those that choose the group, which differ where a search has gone on. */
-const MAX_EXTRA = 31;
-
-function wordOf(mixed: number, i: number): number {
-  return ((mixed & MAX_EXTRA) << INDEX_BITS) | i;
-}
-
-/** Whether a search for this hash ends at these four slots, and finds nothing there. */
-function endsAt(four: number, mixed: number): boolean {
-  return zeroBytes(four) !== 0 && zeroBytes(four ^ Math.imul(tagOf(mixed), 0x01010101)) === 0;
-}
-
-/** The highest bit of each byte that is 0; of bytes above one that is 0 perhaps also of one that is 1. */
-function zeroBytes(word: number): number {
-  return (word - 0x01010101) & ~word & 0x80808080;
-}
-
-function countNonZeroBytes(word: number): number {
-  return Math.imul(((((word & 0x7f7f7f7f) + 0x7f7f7f7f) | word) >>> 7) & 0x01010101, 0x01010101) >>> 24;
-}
-
-/** Number of the lowest byte whose highest bit is set, of bits from `zeroBytes`. */
-function lowestByte(bits: number): number {
-  return (31 - Math.clz32(bits & -bits)) >>> 3;
-}
-
-function withByte(word: number, byte: number, value: number): number {
-  return (word & ~(255 << (8 * byte))) | (value << (8 * byte));
 }

@@ -8,10 +8,10 @@ import type { PlaceSets } from "./place-sets.ts";
 import type { Segments } from "./segments.ts";
 import type { Source, Sources } from "./sources.ts";
 
-/** What the tables' slots take for each record on average: 5 bytes, of which some 3 in 5 are in use. */
-const SLOT_BYTES = 9;
+/** What the tables' slots take for each record on average: 8 bytes, of which some 3 in 5 are in use. */
+const SLOT_BYTES = 13;
 /** And just after segments were split, which all have in common that are filled together. */
-const MOST_SLOT_BYTES = 11;
+const MOST_SLOT_BYTES = 15;
 
 // Records and segments give no memory back, so that what comes later would find none left. One part of so many is kept
 // for blocks that wait, or else a full index would never let one wait; for crowds, or else blocks that many hold would
@@ -24,6 +24,9 @@ const FIRST_SOURCES_SHARE = 16;
 const FIRST_SOURCES_BYTES = 2 ** 17;
 /** One part of so many is the most that records of blocks that wait take, or else they would leave none for others. */
 const MOST_ORPHANS_SHARE = 3;
+
+/** A block that waits has one for its name, and at most one for its parent's. */
+const SLOTS_OF_ORPHAN = 2;
 
 /** Segments that are free before a block is held: one for each of its tables, and one that is left to what waits. */
 const SEGMENTS_TO_HOLD = 3;
@@ -137,6 +140,13 @@ export class IndexMemory {
     return blocks.records.bytes + holdings.records.bytes + orphans.bytes;
   }
 
+  /** What the slots of all records that there are take at most. */
+  get #mostSlotBytes(): number {
+    const { blocks, holdings, orphans } = this.#parts;
+    const held = blocks.records.bytes / blocks.records.words + holdings.records.bytes / holdings.records.words;
+    return MOST_SLOT_BYTES * (held / 4 + (SLOTS_OF_ORPHAN * orphans.bytes) / orphans.bytesEach);
+  }
+
   /** All but records, segments and crowds. */
   get #besideBytes(): number {
     const { contexts, sources, orphans } = this.#parts;
@@ -185,13 +195,14 @@ export class IndexMemory {
   /** Likewise; where records or segments grow, with what shares and slots will need. */
   #fits(records: number, segments: number, added: number, forOrphans: number): boolean {
     if (records + segments === 0) return this.#bytes + added <= this.#maxBytes;
-    const grown = this.#recordBytes + records;
-    const perByte = MOST_SLOT_BYTES / (4 * this.#parts.holdings.records.words);
-    const forSlots = records === 0 ? 0 : grown * perByte + this.#segments.growth;
+    const { holdings, orphans } = this.#parts;
+    const newSlots = (MOST_SLOT_BYTES * records) / (4 * holdings.records.words);
+    const forSlots = records === 0 ? 0 : this.#mostSlotBytes + newSlots + this.#segments.growth;
     const slots = Math.max(this.#segments.bytes + segments, forSlots);
     const beside = Math.max(this.#besideBytes + added, this.#sourcesShare);
     const crowds = Math.max(this.#parts.holders.bytes, this.#maxBytes / CROWDS_SHARE);
-    return grown + slots + forOrphans * (1 + perByte) + beside + crowds <= this.#maxBytes;
+    const forWaiting = forOrphans * (1 + (SLOTS_OF_ORPHAN * MOST_SLOT_BYTES) / orphans.bytesEach);
+    return this.#recordBytes + records + slots + forWaiting + beside + crowds <= this.#maxBytes;
   }
 
   #countBeliefs(): void {

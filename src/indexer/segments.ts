@@ -1,25 +1,26 @@
-import { GrowingMemory } from "./growing-memory.ts";
+import { GrowingMemory, MOST_PLAIN_BYTES, type WebAssemblyMemory } from "./growing-memory.ts";
+import { SimdSlots } from "./simd-slots.ts";
+import { LINE_WORDS, MAX_SEGMENT_SLOTS } from "./slots.ts";
 
-/** Slots of the smallest and of the largest segment. */
-export const MIN_SEGMENT_SLOTS = 16;
-export const MAX_SEGMENT_SLOTS = 1024;
-
-/** A slot is a word and a byte. */
-const SLOT_BYTES = 5;
-const MAX_SEGMENT_WORDS = (MAX_SEGMENT_SLOTS * SLOT_BYTES) / 4;
-/** Of all segments: positions in bytes stay small integers to V8. */
-const MAX_BYTES = 2 ** 31 - 2 ** 21;
+/** Words of a slot. */
+const SLOT_WORDS = 2;
+const MAX_SEGMENT_WORDS = MAX_SEGMENT_SLOTS * SLOT_WORDS;
+/** Of all segments. */
+const MAX_BYTES = 2 ** 32 - 2 ** 21;
+/** Segments that `SimdSlots` has for itself. */
+const SIMD_SEGMENTS = 2;
 
 /**
- * Segments of 16 to 1,024 slots (a power of two) for hash tables. A segment is named by where it begins, in words of
- * `data`, never 0: first come the words of its slots, then their bytes, four of them in a word: 64 share a line of the
- * cache, so that what the bytes tell costs little. After `take` the data must be asked for anew.
+ * Segments of 16 to 1,024 slots (a power of two) for hash tables, see `slots.ts`. A segment is named by where it begins, in
+ * words of `data`, never 0, and lines of the cache are not torn. After `take` the data must be asked for anew.
  *
  * Small segments are halves of larger ones (a buddy system), and become one again when both are free: tables that grow
  * leave many behind, which tables of another size must be able to take.
  */
 export class Segments {
   data: Int32Array = new Int32Array(0);
+  /** Where there are many slots; `null` where there are few, or no WebAssembly with SIMD. */
+  simd: SimdSlots | null = null;
   /**
    * Whether memory can no longer grow for tables that want more: they then join what they would leave apart otherwise.
    * Set from outside.
@@ -32,7 +33,9 @@ export class Segments {
   readonly #largest: number[] = [];
   /** Smaller ones, by binary logarithm of the size. */
   readonly #halves: Set<number>[] = Array.from({ length: Math.log2(MAX_SEGMENT_SLOTS) }, () => new Set());
-  #next = 1;
+  #next = LINE_WORDS;
+  /** Whether there is `simd`, or never will be. */
+  #isSettled = false;
 
   get bytes(): number {
     return this.#memory.bytes;
@@ -47,19 +50,16 @@ export class Segments {
   growthFor(count: number): number {
     const missing = count - this.#largest.length;
     if (missing <= 0) return 0;
-    return this.#memory.growthTo(4 * (this.#next + missing * MAX_SEGMENT_WORDS));
+    const growth = this.#memory.growthTo(4 * (this.#next + missing * MAX_SEGMENT_WORDS));
+    if (this.#isSettled || this.bytes + growth <= MOST_PLAIN_BYTES) return growth;
+    return this.#memory.growthTo(4 * (this.#next + (missing + SIMD_SEGMENTS) * MAX_SEGMENT_WORDS));
   }
 
-  /** The bytes of its slots are 0; their words mean nothing yet. */
+  /** All of its words are 0. */
   take(slots: number): number {
     const segment = slots === MAX_SEGMENT_SLOTS ? (this.#largest.pop() ?? this.#extend()) : this.#takeHalf(slots);
-    this.clear(segment, slots);
+    this.data.fill(0, segment, segment + wordsOf(slots));
     return segment;
-  }
-
-  /** Sets the bytes of its slots to 0. */
-  clear(segment: number, slots: number): void {
-    this.data.fill(0, segment + slots, segment + slots + slots / 4);
   }
 
   give(segment: number, slots: number): void {
@@ -68,7 +68,7 @@ export class Segments {
     for (; size < MAX_SEGMENT_SLOTS; size *= 2) {
       const free = this.#halves[Math.log2(size)]!;
       const words = wordsOf(size);
-      const isSecond = ((whole - 1) / words) % 2 === 1;
+      const isSecond = ((whole - LINE_WORDS) / words) % 2 === 1;
       if (!free.delete(isSecond ? whole - words : whole + words)) {
         free.add(whole);
         return;
@@ -95,10 +95,21 @@ export class Segments {
     if (this.data.buffer !== this.#memory.buffer) this.data = new Int32Array(this.#memory.buffer);
     const segment = this.#next;
     this.#next += MAX_SEGMENT_WORDS;
-    return segment;
+    if (this.#isSettled || this.bytes <= MOST_PLAIN_BYTES) return segment;
+    this.#isSettled = true;
+    this.simd = newSimdSlots(this.#memory.memory, this.#extend(), segment);
+    return this.#extend();
   }
 }
 
 function wordsOf(slots: number): number {
-  return (slots * SLOT_BYTES) / 4;
+  return slots * SLOT_WORDS;
+}
+
+function newSimdSlots(memory: WebAssemblyMemory | null, run: number, moved: number): SimdSlots | null {
+  try {
+    return memory === null ? null : new SimdSlots(memory, run, moved);
+  } catch {
+    return null;
+  }
 }

@@ -10,7 +10,7 @@ export interface WasmFile {
   readonly target: string;
 }
 
-export const WASM_FILES: readonly WasmFile[] = ["events/simd-tokens", "indexer/simd-hash"].map((name) => {
+export const WASM_FILES: readonly WasmFile[] = ["events/simd-tokens", "indexer/simd-hash", "indexer/simd-slots"].map((name) => {
   const path = fileURLToPath(new URL(`../../src/${name}`, import.meta.url));
   return { source: `${path}.wat`, target: `${path}-code.ts` };
 });
@@ -18,7 +18,7 @@ export const WASM_FILES: readonly WasmFile[] = ["events/simd-tokens", "indexer/s
 /** What belongs into the target. */
 export async function wasmCode({ source }: WasmFile): Promise<string> {
   const { parseWat } = await wabt();
-  const module = parseWat(source, readFileSync(source, "utf8"));
+  const module = parseWat(source, readFileSync(source, "utf8"), { threads: true });
   const code = Buffer.from(module.toBinary({}).buffer).toString("base64");
   module.destroy();
   const lines = code.match(/.{1,100}/g)!.map((line, at, { length }) => `  "${line}"${at < length - 1 ? " +" : ";"}`);
