@@ -30,6 +30,8 @@ export class BlockStore {
   /** The blocks of the event that is being stored; chained as long as each comes after the one before it, up to a number. */
   readonly #run = new BlockRun();
   #chainedTo = 0;
+  /** Whether any of them had a name that meant something to the source. */
+  #hasKnown = false;
   /** What the next block of the same event chains on: the block before it, 0 where it is not held. */
   #previous = 0;
   /** The block whose chained hash stands in the words as the parent's; 0 for the start of a prompt. It may be gone by now. */
@@ -56,6 +58,7 @@ export class BlockStore {
     this.#index.begin();
     this.#mentions = 0;
     this.#previous = 0;
+    this.#hasKnown = false;
     const count = blocksWithTokens(event);
     this.#readBlocks(batch, event, count);
     for (let i = 0; i < count; ) {
@@ -150,6 +153,7 @@ export class BlockStore {
     const news = this.#countNews(source, context, i, Math.min(i + room, this.#chainedTo));
     if (news === 0) return 0;
     const held = index.holdAll(source, context, run, i, i + news, this.#places, this.#parent);
+    this.#hasKnown ||= held < news;
     if (held === 0) return 0;
     for (let at = i; at < i + held; at++) this.#mention(run.blocks[at]!);
     source.lastHolding = run.holdings[i + held - 1]!;
@@ -157,12 +161,19 @@ export class BlockStore {
     return held;
   }
 
-  /** How many of the blocks from number `i` to before `to` have names of which the source has nothing, and for which nothing waits. */
+  /**
+   * How many of the blocks from number `i` to before `to` have names of which the source has nothing, and for which nothing
+   * waits. Of an event without any other so far nearly all have: then only the first is asked for, and the rest is seen when
+   * they are held.
+   */
   #countNews({ names, orphans }: Source, { blockSize }: Context, i: number, to: number): number {
     const run = this.#run;
-    if (orphans.size === 0) return names.countMissing(blockSize, run.names, i, to);
-    if (names.countMissing(blockSize, run.names, i, i + 1) === 0) return 0;
-    return names.countMissing(blockSize, run.names, i, i + orphans.countStrangers(run.names, i, to));
+    if (orphans.size > 0) {
+      if (names.countMissing(blockSize, run.names, i, i + 1) === 0) return 0;
+      return names.countMissing(blockSize, run.names, i, i + orphans.countStrangers(run.names, i, to));
+    }
+    if (this.#hasKnown) return names.countMissing(blockSize, run.names, i, to);
+    return names.find(blockSize, run.names[2 * i]!, run.names[2 * i + 1]!) === 0 ? to - i : 0;
   }
 
   #storeBlock(source: Source, context: Context, event: PackedEvent, i: number, count: number): void {

@@ -222,8 +222,8 @@ export class HolderIndex {
 
   /**
    * The same for the blocks of a run from number `from` to before `to`, the first of which comes after block `before`, 0 for
-   * none; there is `roomFor` them, no name means anything to the source, and nothing is believed or expires. Returns how many,
-   * which may be none: up to a name that is there twice.
+   * none; there is `roomFor` them, nothing of the source waits for them, and nothing is believed or expires. Returns how many,
+   * which may be none: up to a name that the source has already, or that is there twice.
    */
   holdAll(
     source: Source,
@@ -238,18 +238,24 @@ export class HolderIndex {
     const { number } = source;
     const set = this.#sets.keepAgain(places, to - from);
     if (set < 0) return 0;
-    this.findAll(context, run.hashes, run.blocks, from, to, before);
+    holdings.createAll(number, run.names, run.proofs, set, run.holdings, from, to);
+    const held = from + source.names.addAll(context.blockSize, run.names, run.holdings, from, to);
+    // The last one first: who takes their records next has them in order.
+    for (let i = to - 1; i >= held; i--) {
+      this.#sets.forget(run.holdings[i]!, set);
+      holdings.free(run.holdings[i]!);
+    }
+    if (held === from) return 0;
+    this.findAll(context, run.hashes, run.blocks, from, held, before);
     let previous = before;
-    for (let i = from; i < to; previous = run.blocks[i++]!) {
+    for (let i = from; i < held; previous = run.blocks[i++]!) {
       if (run.blocks[i] !== 0) continue;
       let next = i + 1;
-      while (next < to && run.blocks[next] === 0) next++;
+      while (next < held && run.blocks[next] === 0) next++;
       blocks.createAll(context, run.hashes, run.blocks, i, next, previous);
       i = next - 1;
     }
-    holdings.createAll(number, run.names, run.proofs, run.blocks, set, run.holdings, from, to);
-    const held = from + source.names.addAll(context.blockSize, run.names, run.holdings, from, to);
-    if (held < to) this.#takeBack(run, held, to, set);
+    holdings.setBlocks(run.holdings, run.blocks, from, held);
     let others = 0;
     for (let i = from; i < held; i++) {
       const names = holders.add(run.blocks[i]!, number, run.holdings[i]!);
@@ -260,15 +266,6 @@ export class HolderIndex {
     this.#count(source, held - from - others);
     this.#lastHeld = run.blocks[held - 1]!;
     return held - from;
-  }
-
-  /** Holdings of a run that are in no list, and blocks that were made for them. */
-  #takeBack(run: BlockRun, from: number, to: number, set: number): void {
-    for (let i = from; i < to; i++) {
-      this.#sets.forget(run.holdings[i]!, set);
-      this.holdings.free(run.holdings[i]!);
-      if (this.blocks.holders(run.blocks[i]!) === 0) this.#forget(run.blocks[i]!);
-    }
   }
 
   /** From now on the source holds nothing under this name. The source itself is settled by the caller. */

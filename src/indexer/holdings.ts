@@ -94,14 +94,13 @@ export class Holdings {
   }
 
   /**
-   * The same for the names from number `from` to before `to`, with all that stands under their numbers, and in these places.
-   * There is room for all of them.
+   * The same for the names from number `from` to before `to`, with the proofs that stand under their numbers, and in these
+   * places. There is room for all of them. Their blocks are still to be set.
    */
   createAll(
     source: number,
     names: Int32Array,
     proofs: Int32Array,
-    blocks: Int32Array,
     places: number,
     into: Int32Array,
     from: number,
@@ -117,10 +116,16 @@ export class Holdings {
       words[at] = names[2 * i]!;
       words[at + 1] = names[2 * i + 1]!;
       words[at + PROOF] = proofs[i]! | upper;
-      words[at + BLOCK] = blocks[i]! | (places << BLOCK_BITS);
+      words[at + BLOCK] = places << BLOCK_BITS;
       words[at + NEXT] = lower;
       into[i] = holding;
     }
+  }
+
+  /** Of new ones, from number `from` to before `to`. */
+  setBlocks(holdings: Int32Array, blocks: Int32Array, from: number, to: number): void {
+    const words = this.records.data;
+    for (let i = from; i < to; i++) words[this.records.at(holdings[i]!) + BLOCK]! |= blocks[i]!;
   }
 
   /** Whether it is in use, and that source's under this name. One that has lost its number, 0, has none. */
