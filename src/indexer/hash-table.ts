@@ -11,14 +11,14 @@ const MAX_STEPS = 12;
 /** The directory's bits stay clear of those that choose the line. */
 const MAX_DEPTH = 22;
 /** How often a table that has shrunk looks for segments to join; where they are scarce, at each removal. */
-const REMOVALS_PER_JOIN = 16;
+const REMOVALS_PER_JOIN = 4;
 /** What two segments have together when they are joined, of the slots of one; likewise a segment that is halved, of its half. */
 const JOINED_SHARE = 1 / 4;
 const JOINED_SHARE_WHERE_SCARCE = 3 / 4;
 
 /**
  * Finds records by the 64-bit hash in their first two words. Extendible hashing: a directory, indexed by the upper bits
- * of a mixed hash, names segments of 1,024 slots with open addressing (`slots.ts`). What is full is split alone, so that no
+ * of a mixed hash, names segments of 256 slots with open addressing (`slots.ts`). What is full is split alone, so that no
  * step takes longer than moving one segment's slots, whatever the size of the table; likewise two segments that have become
  * nearly empty are joined. A small table is one segment that doubles.
  *
@@ -98,18 +98,9 @@ export class HashTable {
 
   /** How many of these hashes have no record, up to the first that has one. */
   countMissing(hashes: Int32Array, from: number, to: number): number {
-    const { simd } = this.#segments;
     for (let i = from; i < to; i++) {
-      if (simd !== null) {
-        const count = this.#prepare(simd, hashes, i, to);
-        const missing = simd.countMissing(count, this.#mask);
-        i += missing;
-        if (missing === count) {
-          i--;
-          continue;
-        }
-      }
-      if (this.find(hashes[2 * i]!, hashes[2 * i + 1]!) !== 0) return i - from;
+      i += this.#countUnmarked(hashes, i, to);
+      if (i < to && this.find(hashes[2 * i]!, hashes[2 * i + 1]!) !== 0) return i - from;
     }
     return to - from;
   }
@@ -119,19 +110,9 @@ export class HashTable {
    * how many those are.
    */
   addAll(hashes: Int32Array, records: Int32Array, from: number, to: number): number {
-    const { simd } = this.#segments;
     for (let i = from; i < to; i++) {
-      if (simd !== null) {
-        const count = this.#prepare(simd, hashes, i, to);
-        for (let at = 0; at < count; at++) simd.records[at] = records[i + at]!;
-        const added = simd.addAll(count, this.#mask, MAX_STEPS);
-        this.#size += added;
-        i += added;
-        if (added === count) {
-          i--;
-          continue;
-        }
-      }
+      i += this.#placeAll(hashes, records, i, to);
+      if (i === to) break;
       if (this.find(hashes[2 * i]!, hashes[2 * i + 1]!) !== 0) return i - from;
       this.add(hashes[2 * i]!, hashes[2 * i + 1]!, records[i]!);
     }
@@ -155,11 +136,11 @@ export class HashTable {
         i++;
         continue;
       }
-      const count = Math.min(this.#prepare(simd, hashes, i, to), REMOVALS_PER_JOIN);
+      const count = this.#prepare(simd, hashes, i, to);
       for (let at = 0; at < count; at++) simd.records[at] = records[i + at]!;
       this.#size -= simd.removeAll(count, this.#mask);
       for (let at = 0; at < count; at++) records[i + at] = simd.records[at]!;
-      this.#shrink(simd.marks[0]!);
+      for (let at = 0; at < count; at += REMOVALS_PER_JOIN) this.#shrink(simd.marks[at]!);
       i += count;
     }
   }
@@ -210,6 +191,34 @@ export class HashTable {
     }
     this.#setDirectory(new Int32Array(0));
     this.#size = 0;
+  }
+
+  /** How many of these hashes, by a first look at many together, have no record, up to the first that may have one. */
+  #countUnmarked(hashes: Int32Array, from: number, to: number): number {
+    const { simd } = this.#segments;
+    let i = from;
+    while (simd !== null && i < to) {
+      const count = this.#prepare(simd, hashes, i, to);
+      const missing = simd.countMissing(count, this.#mask);
+      i += missing;
+      if (missing < count) break;
+    }
+    return i - from;
+  }
+
+  /** Adds many together, up to the first whose hash may be there already, or which needs room; returns how many. */
+  #placeAll(hashes: Int32Array, records: Int32Array, from: number, to: number): number {
+    const { simd } = this.#segments;
+    let i = from;
+    while (simd !== null && i < to) {
+      const count = this.#prepare(simd, hashes, i, to);
+      for (let at = 0; at < count; at++) simd.records[at] = records[i + at]!;
+      const added = simd.addAll(count, this.#mask, MAX_STEPS);
+      this.#size += added;
+      i += added;
+      if (added < count) break;
+    }
+    return i - from;
   }
 
   /** Marks and segments of the next of these hashes, as the columns of a run; returns of how many. */

@@ -143,7 +143,7 @@ describe("blocks that come together", () => {
       return table.bytes;
     };
     const bytes = takenAfter(1);
-    assert.equal(takenAfter(200), bytes);
+    assert.equal(takenAfter(2_000), bytes);
   });
 
   it("count as used in the order of their prompt, the last as the oldest, and all after what they follow", () => {
