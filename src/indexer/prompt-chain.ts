@@ -21,17 +21,18 @@ export function hashPrompt(
 ): void {
   const { extraKeys, cacheSalt } = identity;
   if (from >= to) return;
-  if (extraKeys == null) {
-    hasher.locals(tokens, from * blockSize, blockSize, to - from, hashes, 2 * from);
-  } else {
-    for (let block = from; block < to; block++) {
-      hasher.extra(extraKey(extraKeys[block] ?? null, block === 0), words, 0);
-      hasher.local(tokens, block * blockSize, (block + 1) * blockSize, words[0]!, words[1]!, hashes, 2 * block);
-    }
-  }
   if (from === 0) hasher.root(rootKey(extraKeys?.[0] ?? null, cacheSalt ?? null), words, 0);
-  else words.set(hashes.subarray(2 * from - 2, 2 * from));
-  hasher.chain(words[0]!, words[1]!, hashes, 2 * from, to - from);
+  const parentLow = from === 0 ? words[0]! : hashes[2 * from - 2]!;
+  const parentHigh = from === 0 ? words[1]! : hashes[2 * from - 1]!;
+  if (extraKeys == null) {
+    hasher.hashes(tokens, from * blockSize, blockSize, to - from, parentLow, parentHigh, hashes, 2 * from);
+    return;
+  }
+  for (let block = from; block < to; block++) {
+    hasher.extra(extraKey(extraKeys[block] ?? null, block === 0), words, 0);
+    hasher.local(tokens, block * blockSize, (block + 1) * blockSize, words[0]!, words[1]!, hashes, 2 * block);
+  }
+  hasher.chain(parentLow, parentHigh, hashes, 2 * from, to - from);
 }
 
 /** Memory for the chains of prompts, used again by the next query. */
