@@ -29,6 +29,8 @@ const EPOCH_MASK = ~LIKE_BEFORE;
 export class Blocks {
   readonly records: Records;
   readonly #expires: boolean;
+  /** Whether all that `countFollowing` counted last are noted to be like the ones before (`isLikeBefore`). */
+  areFollowingLike = false;
   #epoch = 0;
   #mentions = 0;
 
@@ -66,15 +68,22 @@ export class Blocks {
    * one, in the context of this number.
    */
   countFollowing(block: number, context: number, hashes: Int32Array, from: number, to: number): number {
-    const words = this.records.data;
-    const step = this.records.words;
+    const { data: words, words: step } = this.records;
+    const number = context | 0;
     let at = this.records.at(block);
-    for (let i = from; i < to; i++) {
+    // As many as there are whole records behind this one.
+    const end = Math.min(to, from + Math.floor((words.length - at) / step) - 1);
+    let epochs = LIKE_BEFORE;
+    let i = from;
+    for (; i < end; i++) {
       at += step;
-      if (at >= words.length || words[at] !== hashes[2 * i] || words[at + 1] !== hashes[2 * i + 1]) return i - from;
-      if (words[at + CONTEXT] !== context) return i - from;
+      const low = words[at]! ^ hashes[2 * i]!;
+      const high = words[at + 1]! ^ hashes[2 * i + 1]!;
+      if ((low | high | (words[at + CONTEXT]! ^ number)) !== 0) break;
+      epochs &= words[at + EPOCH]!;
     }
-    return to - from;
+    this.areFollowingLike = epochs < 0;
+    return i - from;
   }
 
   /** See `Holders`; 0 for nobody. */
@@ -190,9 +199,8 @@ export class Blocks {
    * follow each other already, as those of a prompt do, move together.
    */
   mention(context: Context, blocks: ArrayLike<number>, from: number, to: number, nowMs: number): number {
-    const words = this.records.data;
+    const { data: words, words: step } = this.records;
     const { number } = context;
-    const step = this.records.words;
     const epoch = this.#epochOf(to - from) | 0;
     const expires = this.#expires;
     // The last one that has its place, and the first and last of those that are to be moved behind it.
@@ -201,17 +209,25 @@ export class Blocks {
     let last = 0;
     let i = from;
     for (; i < to; i++) {
-      const block = blocks[i]!;
+      let block = blocks[i]!;
       if (block === 0 || block === last) continue;
-      const at = block * step;
+      let at = block * step;
       if (words[at + CONTEXT] !== number) break;
-      words[at + EPOCH] = (words[at + EPOCH]! & LIKE_BEFORE) | epoch;
-      if (expires) setTime(words, at, nowMs);
       // One that was given its place a moment ago, and comes again, is not to be moved behind itself.
       if (last === 0 || block === newer || words[last * step + OLDER] !== block) {
         this.#move(context, first, last, newer);
         newer = last;
         first = block;
+      }
+      words[at + EPOCH] = (words[at + EPOCH]! & LIKE_BEFORE) | epoch;
+      if (expires) setTime(words, at, nowMs);
+      // Nearly always it goes on in the next record, which is of the same context then.
+      while (i + 1 < to && blocks[i + 1] === block + 1 && words[at + OLDER] === block + 1 && block + 1 !== newer) {
+        i++;
+        block++;
+        at += step;
+        words[at + EPOCH] = (words[at + EPOCH]! & LIKE_BEFORE) | epoch;
+        if (expires) setTime(words, at, nowMs);
       }
       last = block;
     }

@@ -1,5 +1,8 @@
 import type { Source } from "./sources.ts";
 
+/** To look at so many places takes as long as to put one source at its own. */
+const SCANNED_FOR_ONE = 4;
+
 /**
  * The sources that have a number, in the order in which answers list equals: by the name of the pod. What a match reads
  * of a thousand of them stands in arrays, for each object would be another place in memory. It does not change: see
@@ -14,8 +17,10 @@ export class PodOrder {
   readonly places: Uint16Array;
   /** A bit for each number: who is not hidden and has told of no attention groups. */
   readonly plain: Uint32Array;
-  // For `sort`: a bit for each place, none of them set after it, and what it gives.
+  // For `sort`: a bit for each place and a count for each number of blocks, none of them set after it, and what it gives.
   readonly #bits: Uint32Array;
+  #counts = new Uint32Array(64);
+  readonly #values: Int32Array;
   readonly #inOrder: Uint16Array;
   readonly #byBlocks: Uint16Array;
 
@@ -29,6 +34,7 @@ export class PodOrder {
     this.places = new Uint16Array(numbers);
     this.plain = new Uint32Array((numbers + 31) >>> 5);
     this.#bits = new Uint32Array((numbered.length + 31) >>> 5);
+    this.#values = new Int32Array(numbered.length);
     this.#inOrder = new Uint16Array(numbered.length);
     this.#byBlocks = new Uint16Array(numbered.length);
     for (const [place, { number, isHidden, groups }] of numbered.entries()) {
@@ -46,40 +52,81 @@ export class PodOrder {
   }
 
   /**
-   * The places of these sources, each of which is there once: who has the most blocks first, of equals in this order.
-   * `blocks`: by number, at most `most`. What stands behind as many as were given means nothing, and the next call
-   * overwrites all.
+   * The places of the first `count` of these sources, each of which is there once: who has the most blocks first, of equals
+   * in this order. `blocks`: by number, −1 for who is not among them, at most `most`. What stands behind as many as were
+   * given means nothing, and the next call overwrites all.
    */
-  sort(numbers: readonly number[], blocks: Int32Array, most: number): Uint16Array {
+  sort(numbers: Uint16Array, count: number, blocks: Int32Array, most: number): Uint16Array {
+    const areEqual =
+      SCANNED_FOR_ONE * count < this.numbers.length
+        ? this.#collect(numbers, count, blocks, most)
+        : this.#scan(blocks, most);
+    return areEqual ? this.#inOrder : this.#sortByBlocks(count, blocks, most);
+  }
+
+  /** Puts few of many into this order, by a bit for each place; whether all have the most. */
+  #collect(numbers: Uint16Array, count: number, blocks: Int32Array, most: number): boolean {
     const bits = this.#bits;
-    const sorted = this.#inOrder;
-    let least = most;
-    for (const number of numbers) {
-      const place = this.places[number]!;
+    const { places } = this;
+    let difference = 0;
+    for (let at = 0; at < count; at++) {
+      const number = numbers[at]!;
+      const place = places[number]!;
       bits[place >>> 5]! |= 1 << (place & 31);
-      if (blocks[number]! < least) least = blocks[number]!;
+      difference |= blocks[number]! ^ most;
     }
-    let count = 0;
+    let found = 0;
     for (let word = 0; word < bits.length; word++) {
       for (let left = bits[word]!; left !== 0; left &= left - 1) {
-        sorted[count++] = 32 * word + 31 - Math.clz32(left & -left);
+        this.#inOrder[found++] = 32 * word + 31 - Math.clz32(left & -left);
       }
       bits[word] = 0;
     }
-    return least === most ? sorted : this.#sortByBlocks(sorted, count, blocks, most, least);
+    return difference === 0;
   }
 
-  /** Of equals the order stays. */
-  #sortByBlocks(inOrder: Uint16Array, count: number, blocks: Int32Array, most: number, least: number): Uint16Array {
-    // Where those begin that have so many fewer than the most.
-    const starts = new Uint32Array(most - least + 2);
-    for (let at = 0; at < count; at++) starts[most - blocks[this.numbers[inOrder[at]!]!]! + 1]!++;
-    for (let fewer = 1; fewer < starts.length; fewer++) starts[fewer]! += starts[fewer - 1]!;
+  /** The same for many: a look at each place, without a branch. */
+  #scan(blocks: Int32Array, most: number): boolean {
+    const { numbers } = this;
+    const inOrder = this.#inOrder;
+    let difference = 0;
+    let found = 0;
+    for (let place = 0; place < numbers.length; place++) {
+      const value = blocks[numbers[place]!]!;
+      const isMissing = value >> 31;
+      inOrder[found] = place;
+      found += 1 + isMissing;
+      difference |= (value ^ most) & ~isMissing;
+    }
+    return difference === 0;
+  }
+
+  /** Of equals the order stays. Of all the numbers of blocks that there could be, few are there. */
+  #sortByBlocks(count: number, blocks: Int32Array, most: number): Uint16Array {
+    if (most >= this.#counts.length) this.#counts = new Uint32Array(2 * most);
+    const counts = this.#counts;
+    const inOrder = this.#inOrder;
+    const { numbers } = this;
+    let distinct = 0;
+    for (let at = 0; at < count; at++) {
+      const value = blocks[numbers[inOrder[at]!]!]!;
+      if (counts[value] === 0) this.#values[distinct++] = value;
+      counts[value]!++;
+    }
+    const values = this.#values.subarray(0, distinct).sort();
+    // Where those begin that have so many.
+    let start = 0;
+    for (let at = distinct - 1; at >= 0; at--) {
+      const some = counts[values[at]!]!;
+      counts[values[at]!] = start;
+      start += some;
+    }
     const sorted = this.#byBlocks;
     for (let at = 0; at < count; at++) {
       const place = inOrder[at]!;
-      sorted[starts[most - blocks[this.numbers[place]!]!]!++] = place;
+      sorted[counts[blocks[numbers[place]!]!]!++] = place;
     }
+    for (let at = 0; at < distinct; at++) counts[values[at]!] = 0;
     return sorted;
   }
 }

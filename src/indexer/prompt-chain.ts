@@ -41,13 +41,14 @@ export class ChainMemory {
   blocks: Int32Array = new Int32Array(512);
 }
 
-/** Blocks that are hashed and looked up at once: few at first, since most prompts are held by nobody, then more. */
+/** Blocks that are hashed at once: few at first, since most prompts are held by nobody, then more. */
 const FIRST_STRIDE = 4;
-const LONGEST_STRIDE = 64;
+const LONGEST_STRIDE = 128;
 
 /**
  * The full blocks of a prompt as one context has them, hashed and looked up some at a time when they are first asked
- * for: a processor that is told of many places in memory waits for them together.
+ * for: a processor that is told of many places in memory waits for them together. None is looked up behind the first that
+ * is missing before it is asked for, for as a rule nobody does.
  */
 export class PromptChain {
   readonly context: Context;
@@ -56,7 +57,10 @@ export class PromptChain {
   readonly #index: HolderIndex;
   readonly #prompt: Prompt;
   readonly #memory: ChainMemory;
+  /** Those before are hashed; looked up; and from here on, as far as they are, noted to be like the ones before. */
+  #hashed = 0;
   #known = 0;
+  #likeFrom = 0;
   #stride = FIRST_STRIDE;
 
   constructor(index: HolderIndex, context: Context, prompt: Prompt, memory: ChainMemory) {
@@ -68,46 +72,70 @@ export class PromptChain {
     this.#memory = memory;
   }
 
-  /** So many blocks are looked up already. */
-  get known(): number {
-    return this.#known;
-  }
-
-  /** Those that are, 0 where nobody holds one. */
-  get blocks(): Int32Array {
-    return this.#memory.blocks;
-  }
-
   /** Words of the chained hash of block `i`. */
   low(i: number): number {
-    if (i >= this.#known) this.#extendTo(i);
+    if (i >= this.#hashed) this.#hashTo(i);
     return this.#memory.hashes[2 * i]!;
   }
 
   high(i: number): number {
-    if (i >= this.#known) this.#extendTo(i);
+    if (i >= this.#hashed) this.#hashTo(i);
     return this.#memory.hashes[2 * i + 1]!;
   }
 
   /** Block `i`; 0 where nobody holds it. */
   block(i: number): number {
-    if (i >= this.#known) this.#extendTo(i);
+    if (i >= this.#known) this.#lookUpTo(i);
     return this.#memory.blocks[i]!;
+  }
+
+  /**
+   * How many of the blocks from number `i` on, which is not 0 and has been asked for, are held as the one before is (see
+   * `Holders.learnLike`), as far as they are looked up.
+   */
+  countLike(i: number): number {
+    if (i >= this.#likeFrom) return this.#known - i;
+    const { blocks, holders } = this.#index;
+    return (
+      blocks.countLikeBefore(this.#memory.blocks, i, this.#known) || Number(holders.learnLike(this.#memory.blocks, i))
+    );
   }
 
   /** The first so many blocks are in use. */
   mention(count: number): void {
-    if (count > this.#known) this.#extendTo(count - 1);
+    if (count > this.#known) this.#lookUpTo(count - 1);
     this.#index.mention(this.#memory.blocks, count);
   }
 
-  #extendTo(i: number): void {
+  #lookUpTo(i: number): void {
+    if (i >= this.#hashed) this.#hashTo(i);
+    while (i >= this.#known) this.#lookUp();
+  }
+
+  /** What is hashed, up to the first that is missing: behind that all. */
+  #lookUp(): void {
+    const index = this.#index;
+    const { hashes, blocks } = this.#memory;
+    const to = this.#hashed;
+    let i = this.#known;
+    let before = i === 0 ? 0 : blocks[i - 1]!;
+    const untilMissing = i === 0 || before !== 0;
+    if (before !== 0 && !index.expires) {
+      const end = i + index.blocks.countFollowing(before, this.context.number, hashes, i, to);
+      while (i < end) blocks[i++] = ++before;
+    }
+    if (i < to) this.#known = index.findAll(this.context, hashes, blocks, i, to, before, untilMissing);
+    else this.#known = to;
+    if (i < to || !index.blocks.areFollowingLike) this.#likeFrom = this.#known;
+  }
+
+  #hashTo(i: number): void {
     const memory = this.#memory;
-    const from = this.#known;
+    const from = this.#hashed;
     const to = Math.min(this.length, Math.max(i + 1, from + this.#stride));
     this.#stride = Math.min(LONGEST_STRIDE, 2 * this.#stride);
     if (to > memory.blocks.length) this.#widen(to);
-    const { hashes, blocks } = memory;
+    const { hashes } = memory;
     const prompt = this.#prompt;
     if ("hashes" in prompt) {
       // Low word first: every platform of Node is little-endian.
@@ -115,14 +143,13 @@ export class PromptChain {
     } else {
       hashPrompt(prompt, this.context.blockSize, from, to, hashes);
     }
-    this.#index.findAll(this.context, hashes, blocks, from, to);
-    this.#known = to;
+    this.#hashed = to;
   }
 
   #widen(length: number): void {
     const longer = Math.max(length, Math.min(this.length, 2 * this.#memory.blocks.length));
     const hashes = new Int32Array(2 * longer);
-    hashes.set(this.#memory.hashes.subarray(0, 2 * this.#known));
+    hashes.set(this.#memory.hashes.subarray(0, 2 * this.#hashed));
     const blocks = new Int32Array(longer);
     blocks.set(this.#memory.blocks.subarray(0, this.#known));
     this.#memory.hashes = hashes;
