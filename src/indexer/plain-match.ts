@@ -17,6 +17,7 @@ export class PlainMatch {
   known: Int32Array = new Int32Array(0);
   /** 1 for who is counted in detail: likewise on the GPU, and at least in memory; and each by its weight. */
   #isDetailed = new Uint8Array(0);
+  #noneIsDetailed = true;
   #gpu = new Int32Array(0);
   #memory = new Int32Array(0);
   #weight = new Float64Array(0);
@@ -43,9 +44,10 @@ export class PlainMatch {
     this.#gpuWeight = gpuWeight;
   }
 
-  /** Whether both have as much, in the same places. */
+  /** Whether both, which have as much, have it in the same places. */
   areAlike(source: number, other: number): boolean {
-    if (this.known[source] !== this.known[other] || this.#isDetailed[source] !== this.#isDetailed[other]) return false;
+    if (this.#noneIsDetailed) return true;
+    if (this.#isDetailed[source] !== this.#isDetailed[other]) return false;
     if (this.#isDetailed[source] === 0) return true;
     if (this.#gpu[source] !== this.#gpu[other] || this.#memory[source] !== this.#memory[other]) return false;
     return this.#weight[source] === this.#weight[other];
@@ -94,7 +96,8 @@ export class PlainMatch {
     const sources = this.#index.sources.numbers;
     if (this.known.length < sources) this.#widen(2 * sources);
     this.known.fill(-1);
-    this.#isDetailed.fill(0);
+    if (!this.#noneIsDetailed) this.#isDetailed.fill(0);
+    this.#noneIsDetailed = true;
     this.#listedCount = 0;
     this.#detailedCount = 0;
     this.foundCount = 0;
@@ -289,6 +292,7 @@ export class PlainMatch {
   #note(source: number, holding: number, i: number, isFirst: boolean): void {
     if (this.#isDetailed[source] === 0) {
       this.#isDetailed[source] = 1;
+      this.#noneIsDetailed = false;
       this.#detailed[this.#detailedCount++] = source;
       this.#gpu[source] = i;
       this.#memory[source] = i;

@@ -21,6 +21,7 @@ export class PodOrder {
   readonly #bits: Uint32Array;
   #counts = new Uint32Array(64);
   readonly #values: Int32Array;
+  readonly #all: Uint16Array;
   readonly #inOrder: Uint16Array;
   readonly #byBlocks: Uint16Array;
 
@@ -35,6 +36,7 @@ export class PodOrder {
     this.plain = new Uint32Array((numbers + 31) >>> 5);
     this.#bits = new Uint32Array((numbered.length + 31) >>> 5);
     this.#values = new Int32Array(numbered.length);
+    this.#all = Uint16Array.from(numbered.keys());
     this.#inOrder = new Uint16Array(numbered.length);
     this.#byBlocks = new Uint16Array(numbered.length);
     for (const [place, { number, isHidden, groups }] of numbered.entries()) {
@@ -57,23 +59,25 @@ export class PodOrder {
    * given means nothing, and the next call overwrites all.
    */
   sort(numbers: Uint16Array, count: number, blocks: Int32Array, most: number): Uint16Array {
-    const areEqual =
-      SCANNED_FOR_ONE * count < this.numbers.length
-        ? this.#collect(numbers, count, blocks, most)
-        : this.#scan(blocks, most);
-    return areEqual ? this.#inOrder : this.#sortByBlocks(count, blocks, most);
+    const inOrder = this.#putInOrder(numbers, count, blocks);
+    let difference = 0;
+    for (let at = 0; at < count; at++) difference |= blocks[numbers[at]!]! ^ most;
+    return difference === 0 ? inOrder : this.#sortByBlocks(inOrder, count, blocks, most);
   }
 
-  /** Puts few of many into this order, by a bit for each place; whether all have the most. */
-  #collect(numbers: Uint16Array, count: number, blocks: Int32Array, most: number): boolean {
+  #putInOrder(numbers: Uint16Array, count: number, blocks: Int32Array): Uint16Array {
+    if (count === this.numbers.length) return this.#all;
+    if (SCANNED_FOR_ONE * count < this.numbers.length) this.#collect(numbers, count);
+    else this.#scan(blocks);
+    return this.#inOrder;
+  }
+
+  /** Few of many: by a bit for each place. */
+  #collect(numbers: Uint16Array, count: number): void {
     const bits = this.#bits;
-    const { places } = this;
-    let difference = 0;
     for (let at = 0; at < count; at++) {
-      const number = numbers[at]!;
-      const place = places[number]!;
+      const place = this.places[numbers[at]!]!;
       bits[place >>> 5]! |= 1 << (place & 31);
-      difference |= blocks[number]! ^ most;
     }
     let found = 0;
     for (let word = 0; word < bits.length; word++) {
@@ -82,30 +86,23 @@ export class PodOrder {
       }
       bits[word] = 0;
     }
-    return difference === 0;
   }
 
-  /** The same for many: a look at each place, without a branch. */
-  #scan(blocks: Int32Array, most: number): boolean {
+  /** Many: by a look at each place, without a branch. */
+  #scan(blocks: Int32Array): void {
     const { numbers } = this;
     const inOrder = this.#inOrder;
-    let difference = 0;
     let found = 0;
     for (let place = 0; place < numbers.length; place++) {
-      const value = blocks[numbers[place]!]!;
-      const isMissing = value >> 31;
       inOrder[found] = place;
-      found += 1 + isMissing;
-      difference |= (value ^ most) & ~isMissing;
+      found += 1 + (blocks[numbers[place]!]! >> 31);
     }
-    return difference === 0;
   }
 
   /** Of equals the order stays. Of all the numbers of blocks that there could be, few are there. */
-  #sortByBlocks(count: number, blocks: Int32Array, most: number): Uint16Array {
+  #sortByBlocks(inOrder: Uint16Array, count: number, blocks: Int32Array, most: number): Uint16Array {
     if (most >= this.#counts.length) this.#counts = new Uint32Array(2 * most);
     const counts = this.#counts;
-    const inOrder = this.#inOrder;
     const { numbers } = this;
     let distinct = 0;
     for (let at = 0; at < count; at++) {
