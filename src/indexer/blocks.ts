@@ -15,12 +15,14 @@ const WORDS = 7;
 const MENTIONED_AT = 7;
 const WORDS_WITH_TIME = 9;
 
-/** So many mentions share an epoch: 31 bits then count mentions for years. */
-const MENTIONS_PER_EPOCH = 4096;
+/** So many mentions share an epoch: 30 bits then count a million mentions a second for two years. */
+const MENTIONS_PER_EPOCH = 1 << 16;
 
-/** In the word of the epoch: see `isLikeBefore`. */
+/** In the word of the epoch: see `isLikeBefore`, and whether the block comes next in prompts after that of the record before. */
 const LIKE_BEFORE = 0x8000_0000 | 0;
-const EPOCH_MASK = ~LIKE_BEFORE;
+const NEXT_OF_BEFORE = 0x4000_0000;
+const FLAGS = LIKE_BEFORE | NEXT_OF_BEFORE;
+const EPOCH_MASK = ~FLAGS;
 
 /**
  * The blocks of all contexts. A block is a number; it is in its context's table, and in its context's list by last
@@ -29,8 +31,6 @@ const EPOCH_MASK = ~LIKE_BEFORE;
 export class Blocks {
   readonly records: Records;
   readonly #expires: boolean;
-  /** Whether all that `countFollowing` counted last are noted to be like the ones before (`isLikeBefore`). */
-  areFollowingLike = false;
   #epoch = 0;
   #mentions = 0;
 
@@ -73,16 +73,13 @@ export class Blocks {
     let at = this.records.at(block);
     // As many as there are whole records behind this one.
     const end = Math.min(to, from + Math.floor((words.length - at) / step) - 1);
-    let epochs = LIKE_BEFORE;
     let i = from;
     for (; i < end; i++) {
       at += step;
       const low = words[at]! ^ hashes[2 * i]!;
       const high = words[at + 1]! ^ hashes[2 * i + 1]!;
       if ((low | high | (words[at + CONTEXT]! ^ number)) !== 0) break;
-      epochs &= words[at + EPOCH]!;
     }
-    this.areFollowingLike = epochs < 0;
     return i - from;
   }
 
@@ -100,20 +97,50 @@ export class Blocks {
     return this.records.data[this.records.at(block) + EPOCH]! < 0;
   }
 
-  /** How many of the blocks from number `from`, which is not 0, to before `to` are that, and have the record behind that of the one before. */
-  countLikeBefore(blocks: Int32Array, from: number, to: number): number {
+  /**
+   * How many of the blocks from number `from`, which is not 0, to before `to` are that, and have the record behind that of
+   * the one before. `asNext`: and are noted to come next in prompts.
+   */
+  countLikeBefore(blocks: Int32Array, from: number, to: number, asNext: boolean): number {
     const words = this.records.data;
+    const flags = asNext ? FLAGS : LIKE_BEFORE;
     let before = blocks[from - 1]!;
     for (let i = from; i < to; i++) {
       const block = blocks[i]!;
-      if (block !== before + 1 || words[this.records.at(block) + EPOCH]! >= 0) return i - from;
+      if (block !== before + 1 || (words[this.records.at(block) + EPOCH]! & flags) !== flags) return i - from;
       before = block;
     }
     return to - from;
   }
 
-  setLikeBefore(block: number): void {
-    this.records.data[this.records.at(block) + EPOCH]! |= LIKE_BEFORE;
+  /**
+   * How many of the chained hashes of a prompt from number `from` to before `to` are those of the blocks whose records follow
+   * on this one, which is that of the hash before, as far as those are noted to be like the ones before and to come next in
+   * prompts. A chained hash says all that is before it, so that one look at a hash tells of all up to there.
+   */
+  countLikeFollowing(block: number, hashes: Int32Array, from: number, to: number): number {
+    const { data: words, words: step } = this.records;
+    const first = this.records.at(block);
+    const end = Math.min(words.length - step - EPOCH, first + (to - from) * step);
+    let at = first;
+    while (at < end && (words[at + step + EPOCH]! & FLAGS) === FLAGS) at += step;
+    // Of so many it is known that the hashes are theirs, and of so many that they are not.
+    let some = 0;
+    let tooMany = (at - first) / step + 1;
+    let tried = tooMany - 1;
+    while (tried > some) {
+      const record = first + tried * step;
+      const hash = 2 * (from + tried - 1);
+      if (words[record] === hashes[hash] && words[record + 1] === hashes[hash + 1]) some = tried;
+      else tooMany = tried;
+      tried = (some + tooMany) >>> 1;
+    }
+    return some;
+  }
+
+  /** `asNext`: and it comes next in prompts. */
+  setLikeBefore(block: number, asNext: boolean): void {
+    this.records.data[this.records.at(block) + EPOCH]! |= asNext ? FLAGS : LIKE_BEFORE;
   }
 
   /** To be called when anything about a block's holders changes: neither it nor the one behind it is like the one before. */
@@ -219,14 +246,14 @@ export class Blocks {
         newer = last;
         first = block;
       }
-      words[at + EPOCH] = (words[at + EPOCH]! & LIKE_BEFORE) | epoch;
+      words[at + EPOCH] = (words[at + EPOCH]! & FLAGS) | epoch;
       if (expires) setTime(words, at, nowMs);
       // Nearly always it goes on in the next record, which is of the same context then.
       while (i + 1 < to && blocks[i + 1] === block + 1 && words[at + OLDER] === block + 1 && block + 1 !== newer) {
         i++;
         block++;
         at += step;
-        words[at + EPOCH] = (words[at + EPOCH]! & LIKE_BEFORE) | epoch;
+        words[at + EPOCH] = (words[at + EPOCH]! & FLAGS) | epoch;
         if (expires) setTime(words, at, nowMs);
       }
       last = block;
@@ -240,7 +267,8 @@ export class Blocks {
     this.#mentions += mentions;
     if (this.#mentions >= MENTIONS_PER_EPOCH) {
       this.#mentions = 0;
-      this.#epoch++;
+      // After years all are as old; the flags stay what they are.
+      if (this.#epoch < EPOCH_MASK) this.#epoch++;
     }
     return this.#epoch;
   }

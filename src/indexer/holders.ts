@@ -69,12 +69,13 @@ export class Holders {
   /**
    * Whether block `i`, which is not the first, has the record behind that of the one before, and the same sources hold both,
    * this one plainly (see `Crowd`). That is noted until anything changes (`Blocks.isLikeBefore`): prompts are held from their
-   * start on, so that nearly all blocks of one are alike.
+   * start on, so that nearly all blocks of one are alike. `asNext`: and that the one comes after the other in prompts, which is
+   * known where these are of a prompt's tokens.
    */
-  learnLike(blocks: Int32Array, i: number): boolean {
+  learnLike(blocks: Int32Array, i: number, asNext: boolean): boolean {
     const block = blocks[i]!;
     if (block === 0 || block !== blocks[i - 1]! + 1 || !this.#isLike(block - 1, block)) return false;
-    this.#blocks.setLikeBefore(block);
+    this.#blocks.setLikeBefore(block, asNext);
     return true;
   }
 

@@ -41,9 +41,11 @@ export class ChainMemory {
   blocks: Int32Array = new Int32Array(512);
 }
 
-/** Blocks that are hashed at once: few at first, since most prompts are held by nobody, then more. */
+/** Blocks that are hashed at once: few at first, since most prompts are held by nobody, then ever more. */
 const FIRST_STRIDE = 4;
-const LONGEST_STRIDE = 128;
+/** As many as are hashed side by side. */
+const SECOND_STRIDE = 16;
+const LONGEST_STRIDE = 256;
 
 /**
  * The full blocks of a prompt as one context has them, hashed and looked up some at a time when they are first asked
@@ -57,6 +59,8 @@ export class PromptChain {
   readonly #index: HolderIndex;
   readonly #prompt: Prompt;
   readonly #memory: ChainMemory;
+  /** Hashes that others give need not be of one prompt: of theirs each is looked at. */
+  readonly #hasTokens: boolean;
   /** Those before are hashed; looked up; and from here on, as far as they are, noted to be like the ones before. */
   #hashed = 0;
   #known = 0;
@@ -69,6 +73,7 @@ export class PromptChain {
       "hashes" in prompt ? prompt.hashes.length : Math.floor(prompt.tokens.length / Math.max(1, context.blockSize));
     this.#index = index;
     this.#prompt = prompt;
+    this.#hasTokens = "tokens" in prompt;
     this.#memory = memory;
   }
 
@@ -95,10 +100,10 @@ export class PromptChain {
    */
   countLike(i: number): number {
     if (i >= this.#likeFrom) return this.#known - i;
+    const found = this.#memory.blocks;
     const { blocks, holders } = this.#index;
-    return (
-      blocks.countLikeBefore(this.#memory.blocks, i, this.#known) || Number(holders.learnLike(this.#memory.blocks, i))
-    );
+    const like = blocks.countLikeBefore(found, i, this.#known, this.#hasTokens);
+    return like > 0 ? like : Number(holders.learnLike(found, i, this.#hasTokens));
   }
 
   /** The first so many blocks are in use. */
@@ -120,20 +125,23 @@ export class PromptChain {
     let i = this.#known;
     let before = i === 0 ? 0 : blocks[i - 1]!;
     const untilMissing = i === 0 || before !== 0;
-    if (before !== 0 && !index.expires) {
-      const end = i + index.blocks.countFollowing(before, this.context.number, hashes, i, to);
+    if (before !== 0 && this.#hasTokens && !index.expires) {
+      const end = i + index.blocks.countLikeFollowing(before, hashes, i, to);
       while (i < end) blocks[i++] = ++before;
     }
-    if (i < to) this.#known = index.findAll(this.context, hashes, blocks, i, to, before, untilMissing);
-    else this.#known = to;
-    if (i < to || !index.blocks.areFollowingLike) this.#likeFrom = this.#known;
+    if (i === to) {
+      this.#known = to;
+      return;
+    }
+    this.#known = index.findAll(this.context, hashes, blocks, i, to, before, untilMissing);
+    this.#likeFrom = this.#known;
   }
 
   #hashTo(i: number): void {
     const memory = this.#memory;
     const from = this.#hashed;
     const to = Math.min(this.length, Math.max(i + 1, from + this.#stride));
-    this.#stride = Math.min(LONGEST_STRIDE, 2 * this.#stride);
+    this.#stride = Math.min(LONGEST_STRIDE, Math.max(SECOND_STRIDE, 2 * this.#stride));
     if (to > memory.blocks.length) this.#widen(to);
     const { hashes } = memory;
     const prompt = this.#prompt;

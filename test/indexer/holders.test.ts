@@ -220,7 +220,7 @@ class HeldBlocks {
 
   isLikeBefore(at: number): boolean {
     const blocks = Int32Array.from(this.#numbers);
-    return this.#blocks.isLikeBefore(blocks[at]!) || this.#holders.learnLike(blocks, at);
+    return this.#blocks.isLikeBefore(blocks[at]!) || this.#holders.learnLike(blocks, at, true);
   }
 
   sources(at: number): number[] {
