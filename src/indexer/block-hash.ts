@@ -96,7 +96,7 @@ export class SeededBlockHasher implements BlockHasher {
   }
 
   locals(tokens: Uint32Array, start: number, blockSize: number, count: number, out: Int32Array, at: number): void {
-    const atOnce = this.#simd === null || count < MIN_SIMD_BLOCKS ? 0 : this.#simd.capacity(blockSize);
+    const atOnce = this.#atOnce(blockSize, count);
     if (atOnce === 0) {
       this.#plainLocals(tokens, start, blockSize, count, out, at);
       return;
@@ -105,6 +105,38 @@ export class SeededBlockHasher implements BlockHasher {
       const some = Math.min(atOnce, count - block);
       this.#simd!.locals(tokens, start + block * blockSize, blockSize, some, this.#constants, out, at + 2 * block);
     }
+  }
+
+  hashes(
+    tokens: Uint32Array,
+    start: number,
+    blockSize: number,
+    count: number,
+    parentLow: number,
+    parentHigh: number,
+    out: Int32Array,
+    at: number,
+  ): void {
+    const atOnce = this.#atOnce(blockSize, count);
+    if (atOnce === 0) {
+      this.#plainLocals(tokens, start, blockSize, count, out, at);
+      this.chain(parentLow, parentHigh, out, at, count);
+      return;
+    }
+    let low = parentLow;
+    let high = parentHigh;
+    for (let block = 0; block < count; block += atOnce) {
+      const some = Math.min(atOnce, count - block);
+      const from = start + block * blockSize;
+      this.#simd!.hashes(tokens, from, blockSize, some, this.#constants, low, high, out, at + 2 * block);
+      low = out[at + 2 * (block + some) - 2]!;
+      high = out[at + 2 * (block + some) - 1]!;
+    }
+  }
+
+  /** Of so many blocks, those that are hashed together by `SimdHash`; 0 where none is. */
+  #atOnce(blockSize: number, count: number): number {
+    return this.#simd === null || count < MIN_SIMD_BLOCKS ? 0 : this.#simd.capacity(blockSize);
   }
 
   #plainLocals(

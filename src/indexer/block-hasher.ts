@@ -28,6 +28,17 @@ export interface BlockHasher {
    * the block of this hash, each other one after the one before.
    */
   chain(parentLow: number, parentHigh: number, out: Int32Array, at: number, count: number): void;
+  /** `locals`, and then `chain`. */
+  hashes(
+    tokens: Uint32Array,
+    start: number,
+    blockSize: number,
+    count: number,
+    parentLow: number,
+    parentHigh: number,
+    out: Int32Array,
+    at: number,
+  ): void;
 }
 
 /** The words of a hash as one number. */

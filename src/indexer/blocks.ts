@@ -15,13 +15,14 @@ const WORDS = 7;
 const MENTIONED_AT = 7;
 const WORDS_WITH_TIME = 9;
 
-/** So many mentions share an epoch: 30 bits then count mentions for years. */
-const MENTIONS_PER_EPOCH = 8192;
+/** So many mentions share an epoch: 30 bits then count a million mentions a second for two years. */
+const MENTIONS_PER_EPOCH = 1 << 16;
 
 // In the word of the epoch: see `isLikeBefore` and `follows`.
 const LIKE_BEFORE = 0x8000_0000 | 0;
 const FOLLOWS = 0x4000_0000;
-const EPOCH_MASK = FOLLOWS - 1;
+const FLAGS = LIKE_BEFORE | FOLLOWS;
+const EPOCH_MASK = ~FLAGS;
 
 /** After `listAll` one part of so many of the blocks has to come anew before any follows again. */
 const LISTED_SHARE = 16;
@@ -87,15 +88,19 @@ export class Blocks {
    * one, in the context of this number.
    */
   countFollowing(block: number, context: number, hashes: Int32Array, from: number, to: number): number {
-    const words = this.records.data;
-    const step = this.records.words;
+    const { data: words, words: step } = this.records;
+    const number = context | 0;
     let at = this.records.at(block);
-    for (let i = from; i < to; i++) {
+    // As many as there are whole records behind this one.
+    const end = Math.min(to, from + Math.floor((words.length - at) / step) - 1);
+    let i = from;
+    for (; i < end; i++) {
       at += step;
-      if (at >= words.length || words[at] !== hashes[2 * i] || words[at + 1] !== hashes[2 * i + 1]) return i - from;
-      if (words[at + CONTEXT] !== context) return i - from;
+      const low = words[at]! ^ hashes[2 * i]!;
+      const high = words[at + 1]! ^ hashes[2 * i + 1]!;
+      if ((low | high | (words[at + CONTEXT]! ^ number)) !== 0) break;
     }
-    return to - from;
+    return i - from;
   }
 
   /** See `Holders`; 0 for nobody. */
@@ -122,6 +127,31 @@ export class Blocks {
       before = block;
     }
     return to - from;
+  }
+
+  /**
+   * How many of the chained hashes of a prompt from number `from` to before `to` are those of the blocks whose records follow
+   * on this one, which is that of the hash before, as far as those follow and are noted to be like the ones before. A chained
+   * hash says all that is before it, so that one look at a hash tells of all up to there.
+   */
+  countLikeFollowing(block: number, hashes: Int32Array, from: number, to: number): number {
+    const { data: words, words: step } = this.records;
+    const first = this.records.at(block);
+    const end = Math.min(words.length - step - EPOCH, first + (to - from) * step);
+    let at = first;
+    while (at < end && (words[at + step + EPOCH]! & FLAGS) === FLAGS) at += step;
+    // Of so many it is known that the hashes are theirs, and of so many that they are not.
+    let some = 0;
+    let tooMany = (at - first) / step + 1;
+    let tried = tooMany - 1;
+    while (tried > some) {
+      const record = first + tried * step;
+      const hash = 2 * (from + tried - 1);
+      if (words[record] === hashes[hash] && words[record + 1] === hashes[hash + 1]) some = tried;
+      else tooMany = tried;
+      tried = (some + tooMany) >>> 1;
+    }
+    return some;
   }
 
   setLikeBefore(block: number): void {
@@ -244,9 +274,8 @@ export class Blocks {
    * follow each other already, as those of a prompt do, move together.
    */
   mention(context: Context, blocks: ArrayLike<number>, from: number, to: number, nowMs: number): number {
-    const words = this.records.data;
+    const { data: words, words: step } = this.records;
     const { number } = context;
-    const step = this.records.words;
     const epoch = this.#epochOf(to - from) | 0;
     const expires = this.#expires;
     // The last one that has its place, and the first and last of those that are to be moved behind it.
@@ -255,17 +284,25 @@ export class Blocks {
     let last = 0;
     let i = from;
     for (; i < to; i++) {
-      const block = blocks[i]!;
+      let block = blocks[i]!;
       if (block === 0 || block === last) continue;
-      const at = block * step;
+      let at = block * step;
       if (words[at + CONTEXT] !== number) break;
-      words[at + EPOCH] = (words[at + EPOCH]! & ~EPOCH_MASK) | epoch;
-      if (expires) setTime(words, at, nowMs);
       // One that was given its place a moment ago, and comes again, is not to be moved behind itself.
       if (last === 0 || block === newer || words[last * step + OLDER] !== block) {
         this.#move(context, first, last, newer);
         newer = last;
         first = block;
+      }
+      words[at + EPOCH] = (words[at + EPOCH]! & FLAGS) | epoch;
+      if (expires) setTime(words, at, nowMs);
+      // Nearly always it goes on in the next record, which is of the same context then.
+      while (i + 1 < to && blocks[i + 1] === block + 1 && words[at + OLDER] === block + 1 && block + 1 !== newer) {
+        i++;
+        block++;
+        at += step;
+        words[at + EPOCH] = (words[at + EPOCH]! & FLAGS) | epoch;
+        if (expires) setTime(words, at, nowMs);
       }
       last = block;
     }
@@ -278,7 +315,8 @@ export class Blocks {
     this.#mentions += mentions;
     if (this.#mentions >= MENTIONS_PER_EPOCH) {
       this.#mentions = 0;
-      this.#epoch = (this.#epoch + 1) & EPOCH_MASK;
+      // After years all are as old; the flags stay what they are.
+      if (this.#epoch < EPOCH_MASK) this.#epoch++;
     }
     return this.#epoch;
   }

@@ -127,7 +127,9 @@ export class HolderIndex {
   /**
    * The blocks of the hashes from number `from` to before `to`, in the order of a prompt. What was stored one after the
    * other has one record after the other as a rule: that is tried before the table is asked, and has to be, since what
-   * follows is not there (`Blocks`). `before`: what comes before them, 0 if nothing does that is held.
+   * follows is not there (`Blocks`). `before`: what comes before them, 0 if nothing does that is held. Returns the number
+   * behind the last one that was looked up: `to`, or where that is wanted (`untilMissing`) the number behind the first that is
+   * missing.
    */
   findAll(
     context: Context,
@@ -136,27 +138,32 @@ export class HolderIndex {
     from: number,
     to: number,
     before: number = from === 0 ? 0 : blocks[from - 1]!,
-  ): void {
+    untilMissing: boolean = false,
+  ): number {
     let touched = from;
+    let asked = -2;
     let previous = before;
     for (let i = from; i < to; i++) {
       if (previous !== 0 && !this.expires) {
         const following = this.blocks.countFollowing(previous, context.number, hashes, i, to);
         for (const end = i + following; i < end; i++) blocks[i] = ++previous;
-        if (i === to) return;
+        if (i === to) return to;
       }
-      if (previous !== 0 && touched <= i) {
+      if (previous !== 0 && asked === i - 1 && touched <= i) {
         touched = Math.min(to, i + TOUCHED_AHEAD);
         for (let at = i; at < touched; at++) this.#touched ^= context.touch(hashes[2 * at]!, hashes[2 * at + 1]!);
       }
+      asked = i;
       previous = this.find(context, hashes[2 * i]!, hashes[2 * i + 1]!, previous);
       blocks[i] = previous;
       if (previous !== 0) continue;
+      if (untilMissing) return i + 1;
       // Where one is missing, those behind it are as a rule, and what is there is in the table.
       const missing = context.countMissing(hashes, i + 1, to);
       blocks.fill(0, i + 1, i + 1 + missing);
       i += missing;
     }
+    return to;
   }
 
   isExpired(block: number): boolean {

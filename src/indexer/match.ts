@@ -82,28 +82,32 @@ export class Matcher {
     const plain = this.#plain;
     const longest = plain.run(chain, request.readyPods);
     if (longest === 0) return [];
-    const { found, known } = plain;
+    const { found, foundCount, known } = plain;
     chain.mention(longest);
     contexts.settle(chain.context);
     const order = sources.podOrder();
-    const matches = new Array<PodMatch>(found.length);
-    const places = order.sort(found, known, longest);
+    const matches = new Array<PodMatch>(foundCount);
+    const places = order.sort(found, foundCount, known, longest);
+    const { blockSize } = chain.context;
     // Neighbours are alike: what they have in common is made once.
     let last = 0;
     let lastRank = 0;
-    let common: PodMatch | undefined;
-    for (let at = 0; at < found.length; at++) {
+    let matchedBlocks = -1;
+    let matchedTokens = 0;
+    let matchPercent = 0;
+    let ranks: readonly RankMatch[] = [];
+    for (let at = 0; at < foundCount; at++) {
       const place = places[at]!;
       const number = order.numbers[place]!;
       const rank = order.ranks[place]!;
-      if (common === undefined || rank !== lastRank || !plain.areAlike(number, last)) {
-        const ranks = [rankMatch(rank, this.#claim(sources.numbered(number), 0))];
-        common = podMatch("", known[number]!, ranks, chain);
-        lastRank = rank;
+      if (known[number] !== matchedBlocks || rank !== lastRank || !plain.areAlike(number, last)) {
         last = number;
+        lastRank = rank;
+        ranks = [rankMatch(rank, this.#claim(sources.numbered(number), 0))];
+        ({ matchedBlocks, matchedTokens, matchPercent } = podMatch("", known[number]!, ranks, chain));
       }
-      const { blockSize, matchedBlocks, matchedTokens, matchPercent, ranks } = common;
-      matches[at] = { pod: order.pods[place]!, blockSize, matchedBlocks, matchedTokens, matchPercent, ranks };
+      const pod = order.pods[place]!;
+      matches[at] = { pod, blockSize, matchedBlocks, matchedTokens, matchPercent, ranks };
     }
     return matches;
   }
@@ -124,7 +128,8 @@ export class Matcher {
     const plain = this.#plain;
     plain.run(chain, request.readyPods);
     const claims: Claim[] = [];
-    for (const number of plain.found) {
+    for (let at = 0; at < plain.foundCount; at++) {
+      const number = plain.found[at]!;
       const known = plain.known[number]!;
       if (known > 0) claims.push(this.#claim(sources.numbered(number), known));
     }

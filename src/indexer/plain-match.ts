@@ -17,6 +17,7 @@ export class PlainMatch {
   known: Int32Array = new Int32Array(0);
   /** 1 for who is counted in detail: likewise on the GPU, and at least in memory; and each by its weight. */
   #isDetailed = new Uint8Array(0);
+  #noneIsDetailed = true;
   #gpu = new Int32Array(0);
   #memory = new Int32Array(0);
   #weight = new Float64Array(0);
@@ -24,25 +25,29 @@ export class PlainMatch {
   #isOnGpu = new Uint8Array(0);
   #isInMemory = new Uint8Array(0);
   #blockWeight = new Float64Array(0);
-  /** All who are no bits and may have all blocks so far. */
-  #listed: number[] = [];
+  /** All who are no bits and may have all blocks so far. An array's length would be memory given back, and taken again. */
+  #listed = new Uint16Array(0);
+  #listedCount = 0;
   /** Those of them that are counted in detail, and have all blocks so far. */
-  #detailed: number[] = [];
+  #detailed = new Uint16Array(0);
+  #detailedCount = 0;
   /** Those that have all blocks so far, and plainly. */
   #bits = new Uint32Array(0);
   /** Words behind which no bit is set; 0 where none is. */
   #bitWords = 0;
-  /** Sources that hold the first block at least. */
-  readonly found: number[] = [];
+  /** Sources that hold the first block at least: so many of these. */
+  found: Uint16Array = new Uint16Array(0);
+  foundCount = 0;
 
   constructor(index: HolderIndex, gpuWeight: number) {
     this.#index = index;
     this.#gpuWeight = gpuWeight;
   }
 
-  /** Whether both have as much, in the same places. */
+  /** Whether both, which have as much, have it in the same places. */
   areAlike(source: number, other: number): boolean {
-    if (this.known[source] !== this.known[other] || this.#isDetailed[source] !== this.#isDetailed[other]) return false;
+    if (this.#noneIsDetailed) return true;
+    if (this.#isDetailed[source] !== this.#isDetailed[other]) return false;
     if (this.#isDetailed[source] === 0) return true;
     if (this.#gpu[source] !== this.#gpu[other] || this.#memory[source] !== this.#memory[other]) return false;
     return this.#weight[source] === this.#weight[other];
@@ -91,10 +96,11 @@ export class PlainMatch {
     const sources = this.#index.sources.numbers;
     if (this.known.length < sources) this.#widen(2 * sources);
     this.known.fill(-1);
-    this.#isDetailed.fill(0);
-    this.#listed.length = 0;
-    this.#detailed.length = 0;
-    this.found.length = 0;
+    if (!this.#noneIsDetailed) this.#isDetailed.fill(0);
+    this.#noneIsDetailed = true;
+    this.#listedCount = 0;
+    this.#detailedCount = 0;
+    this.foundCount = 0;
     this.#clearBits();
   }
 
@@ -107,6 +113,9 @@ export class PlainMatch {
     this.#isOnGpu = new Uint8Array(sources);
     this.#isInMemory = new Uint8Array(sources);
     this.#blockWeight = new Float64Array(sources);
+    this.#listed = new Uint16Array(sources);
+    this.#detailed = new Uint16Array(sources);
+    this.found = new Uint16Array(sources);
     this.#bits = new Uint32Array((sources + 31) >>> 5);
     this.#bitWords = 0;
   }
@@ -158,21 +167,20 @@ export class PlainMatch {
 
   /** The source has so many blocks, plainly, and is no bit any more. */
   #meet(source: number, blocks: number): void {
-    if (this.known[source] === -1) this.found.push(source);
+    if (this.known[source] === -1) this.found[this.foundCount++] = source;
     this.known[source] = blocks;
   }
 
   #list(source: number, blocks: number): void {
     this.#meet(source, blocks);
-    this.#listed.push(source);
+    this.#listed[this.#listedCount++] = source;
   }
 
   /** How many of the blocks from number `i` on change nothing. */
   #passLike(chain: PromptChain, i: number): number {
-    if (this.#detailed.length > 0) return 0;
-    const { blocks, holders } = this.#index;
-    const like = blocks.countLikeBefore(chain.blocks, i, chain.known) || (holders.learnLike(chain.blocks, i) ? 1 : 0);
-    if (like > 0 && this.#listed.length > 0) this.#unlist(i);
+    if (this.#detailedCount > 0) return 0;
+    const like = chain.countLike(i);
+    if (like > 0 && this.#listedCount > 0) this.#unlist(i);
     return like;
   }
 
@@ -180,18 +188,23 @@ export class PlainMatch {
   #extend(block: number, i: number): boolean {
     const crowd = block === 0 ? undefined : this.#index.holders.crowd(block);
     if (crowd === undefined) {
-      if (this.#bitWords > 0) this.#listBits(i);
+      if (this.#bitWords > 0) {
+        this.#meetBits(i);
+        this.#clearBits();
+      }
       return block !== 0 && this.#extendByList(block, i);
     }
-    if (this.#listed.length > 0) this.#unlist(i);
+    if (this.#listedCount > 0) this.#unlist(i);
     if (this.#bitWords > 0) this.#extendBits(crowd, i);
-    if (this.#listed.length > 0) this.#extendByCrowd(block, crowd, i);
-    return this.#bitWords > 0 || this.#detailed.length > 0;
+    if (this.#listedCount > 0) this.#extendByCrowd(block, crowd, i);
+    return this.#bitWords > 0 || this.#detailedCount > 0;
   }
 
+  /** Nobody is a bit, and who has the block is listed anew. */
   #extendByList(block: number, i: number): boolean {
     const { holders, holdings } = this.#index;
     const { known } = this;
+    const listed = this.#listed;
     let going = 0;
     for (let holding = holders.list(block); holding !== 0; holding = holdings.next(holding)) {
       const source = holdings.source(holding);
@@ -199,11 +212,12 @@ export class PlainMatch {
       if (blocks < i) continue;
       if (blocks === i) {
         known[source] = i + 1;
-        going++;
+        listed[going++] = source;
       }
       if (this.#isDetailed[source] !== 0 || !this.#index.isPlain(holding)) this.#note(source, holding, i, blocks === i);
     }
-    if (this.#detailed.length > 0) this.#settle(i);
+    this.#listedCount = going;
+    if (this.#detailedCount > 0) this.#settle(i);
     return going > 0;
   }
 
@@ -235,7 +249,8 @@ export class PlainMatch {
   /** Those that are listed and no bits are counted in detail at the latest here: they do not hold the block plainly. */
   #extendByCrowd(block: number, crowd: Crowd, i: number): void {
     const { holders } = this.#index;
-    for (const source of this.#listed) {
+    for (let at = 0; at < this.#listedCount; at++) {
+      const source = this.#listed[at]!;
       if (this.known[source] !== i) continue;
       for (let name = crowd.head(source); name !== 0; name = holders.nextName(block, source, name)) {
         const isFirst = this.known[source] === i;
@@ -249,38 +264,36 @@ export class PlainMatch {
   /** All that are bits have so many blocks. */
   #meetBits(blocks: number): void {
     const { known, found } = this;
+    let count = this.foundCount;
     for (let word = 0; word < this.#bitWords; word++) {
       for (let left = this.#bits[word]!; left !== 0; left &= left - 1) {
         const source = 32 * word + 31 - Math.clz32(left & -left);
-        if (known[source] === -1) found.push(source);
+        if (known[source] === -1) found[count++] = source;
         known[source] = blocks;
       }
     }
-  }
-
-  /** All that are bits are listed from now on; they have so many blocks. */
-  #listBits(blocks: number): void {
-    forEachBit(this.#bits, this.#bitWords, (source) => this.#list(source, blocks));
-    this.#clearBits();
+    this.foundCount = count;
   }
 
   /** All that are listed and not counted in detail are bits from now on; who does not have so many blocks is nothing any more. */
   #unlist(blocks: number): void {
     const listed = this.#listed;
     let left = 0;
-    for (const source of listed) {
+    for (let at = 0; at < this.#listedCount; at++) {
+      const source = listed[at]!;
       if (this.known[source] !== blocks) continue;
       if (this.#isDetailed[source] === 1) listed[left++] = source;
       else this.#setBit(source);
     }
-    listed.length = left;
+    this.#listedCount = left;
   }
 
   /** One name of a source for block `i`: from here on it is counted in detail. */
   #note(source: number, holding: number, i: number, isFirst: boolean): void {
     if (this.#isDetailed[source] === 0) {
       this.#isDetailed[source] = 1;
-      this.#detailed.push(source);
+      this.#noneIsDetailed = false;
+      this.#detailed[this.#detailedCount++] = source;
       this.#gpu[source] = i;
       this.#memory[source] = i;
       this.#weight[source] = i * this.#gpuWeight;
@@ -299,15 +312,15 @@ export class PlainMatch {
   #settle(i: number): void {
     const detailed = this.#detailed;
     let left = 0;
-    for (const source of detailed) {
+    for (let at = 0; at < this.#detailedCount; at++) {
+      const source = detailed[at]!;
       if (this.known[source] !== i + 1) continue;
       if (this.#isOnGpu[source] === 1 && this.#gpu[source] === i) this.#gpu[source] = i + 1;
       if (this.#isInMemory[source] === 1 && this.#memory[source] === i) this.#memory[source] = i + 1;
       this.#weight[source]! += this.#blockWeight[source]!;
       detailed[left++] = source;
     }
-    // Nearly always all go on, and to set a length takes longer than all of this.
-    if (left < detailed.length) detailed.length = left;
+    this.#detailedCount = left;
   }
 }
 

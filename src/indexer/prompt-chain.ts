@@ -21,17 +21,18 @@ export function hashPrompt(
 ): void {
   const { extraKeys, cacheSalt } = identity;
   if (from >= to) return;
-  if (extraKeys == null) {
-    hasher.locals(tokens, from * blockSize, blockSize, to - from, hashes, 2 * from);
-  } else {
-    for (let block = from; block < to; block++) {
-      hasher.extra(extraKey(extraKeys[block] ?? null, block === 0), words, 0);
-      hasher.local(tokens, block * blockSize, (block + 1) * blockSize, words[0]!, words[1]!, hashes, 2 * block);
-    }
-  }
   if (from === 0) hasher.root(rootKey(extraKeys?.[0] ?? null, cacheSalt ?? null), words, 0);
-  else words.set(hashes.subarray(2 * from - 2, 2 * from));
-  hasher.chain(words[0]!, words[1]!, hashes, 2 * from, to - from);
+  const parentLow = from === 0 ? words[0]! : hashes[2 * from - 2]!;
+  const parentHigh = from === 0 ? words[1]! : hashes[2 * from - 1]!;
+  if (extraKeys == null) {
+    hasher.hashes(tokens, from * blockSize, blockSize, to - from, parentLow, parentHigh, hashes, 2 * from);
+    return;
+  }
+  for (let block = from; block < to; block++) {
+    hasher.extra(extraKey(extraKeys[block] ?? null, block === 0), words, 0);
+    hasher.local(tokens, block * blockSize, (block + 1) * blockSize, words[0]!, words[1]!, hashes, 2 * block);
+  }
+  hasher.chain(parentLow, parentHigh, hashes, 2 * from, to - from);
 }
 
 /** Memory for the chains of prompts, used again by the next query. */
@@ -40,13 +41,16 @@ export class ChainMemory {
   blocks: Int32Array = new Int32Array(512);
 }
 
-/** Blocks that are hashed and looked up at once: few at first, since most prompts are held by nobody, then more. */
+/** Blocks that are hashed at once: few at first, since most prompts are held by nobody, then ever more. */
 const FIRST_STRIDE = 4;
-const LONGEST_STRIDE = 64;
+/** As many as are hashed side by side. */
+const SECOND_STRIDE = 16;
+const LONGEST_STRIDE = 256;
 
 /**
  * The full blocks of a prompt as one context has them, hashed and looked up some at a time when they are first asked
- * for: a processor that is told of many places in memory waits for them together.
+ * for: a processor that is told of many places in memory waits for them together. None is looked up behind the first that
+ * is missing before it is asked for, for as a rule nobody does.
  */
 export class PromptChain {
   readonly context: Context;
@@ -55,7 +59,12 @@ export class PromptChain {
   readonly #index: HolderIndex;
   readonly #prompt: Prompt;
   readonly #memory: ChainMemory;
+  /** Hashes that others give need not be of one prompt: of theirs each is looked at. */
+  readonly #hasTokens: boolean;
+  /** Those before are hashed; looked up; and from here on, as far as they are, noted to be like the ones before. */
+  #hashed = 0;
   #known = 0;
+  #likeFrom = 0;
   #stride = FIRST_STRIDE;
 
   constructor(index: HolderIndex, context: Context, prompt: Prompt, memory: ChainMemory) {
@@ -64,49 +73,77 @@ export class PromptChain {
       "hashes" in prompt ? prompt.hashes.length : Math.floor(prompt.tokens.length / Math.max(1, context.blockSize));
     this.#index = index;
     this.#prompt = prompt;
+    this.#hasTokens = "tokens" in prompt;
     this.#memory = memory;
-  }
-
-  /** So many blocks are looked up already. */
-  get known(): number {
-    return this.#known;
-  }
-
-  /** Those that are, 0 where nobody holds one. */
-  get blocks(): Int32Array {
-    return this.#memory.blocks;
   }
 
   /** Words of the chained hash of block `i`. */
   low(i: number): number {
-    if (i >= this.#known) this.#extendTo(i);
+    if (i >= this.#hashed) this.#hashTo(i);
     return this.#memory.hashes[2 * i]!;
   }
 
   high(i: number): number {
-    if (i >= this.#known) this.#extendTo(i);
+    if (i >= this.#hashed) this.#hashTo(i);
     return this.#memory.hashes[2 * i + 1]!;
   }
 
   /** Block `i`; 0 where nobody holds it. */
   block(i: number): number {
-    if (i >= this.#known) this.#extendTo(i);
+    if (i >= this.#known) this.#lookUpTo(i);
     return this.#memory.blocks[i]!;
+  }
+
+  /**
+   * How many of the blocks from number `i` on, which is not 0 and has been asked for, are held as the one before is (see
+   * `Holders.learnLike`), as far as they are looked up.
+   */
+  countLike(i: number): number {
+    if (i >= this.#likeFrom) return this.#known - i;
+    const found = this.#memory.blocks;
+    const { blocks, holders } = this.#index;
+    const like = blocks.countLikeBefore(found, i, this.#known);
+    return like > 0 ? like : Number(holders.learnLike(found, i));
   }
 
   /** The first so many blocks are in use. */
   mention(count: number): void {
-    if (count > this.#known) this.#extendTo(count - 1);
+    if (count > this.#known) this.#lookUpTo(count - 1);
     this.#index.mention(this.#memory.blocks, count);
   }
 
-  #extendTo(i: number): void {
+  #lookUpTo(i: number): void {
+    if (i >= this.#hashed) this.#hashTo(i);
+    while (i >= this.#known) this.#lookUp();
+  }
+
+  /** What is hashed, up to the first that is missing: behind that all. */
+  #lookUp(): void {
+    const index = this.#index;
+    const { hashes, blocks } = this.#memory;
+    const to = this.#hashed;
+    let i = this.#known;
+    let before = i === 0 ? 0 : blocks[i - 1]!;
+    const untilMissing = i === 0 || before !== 0;
+    if (before !== 0 && this.#hasTokens && !index.expires) {
+      const end = i + index.blocks.countLikeFollowing(before, hashes, i, to);
+      while (i < end) blocks[i++] = ++before;
+    }
+    if (i === to) {
+      this.#known = to;
+      return;
+    }
+    this.#known = index.findAll(this.context, hashes, blocks, i, to, before, untilMissing);
+    this.#likeFrom = this.#known;
+  }
+
+  #hashTo(i: number): void {
     const memory = this.#memory;
-    const from = this.#known;
+    const from = this.#hashed;
     const to = Math.min(this.length, Math.max(i + 1, from + this.#stride));
-    this.#stride = Math.min(LONGEST_STRIDE, 2 * this.#stride);
+    this.#stride = Math.min(LONGEST_STRIDE, Math.max(SECOND_STRIDE, 2 * this.#stride));
     if (to > memory.blocks.length) this.#widen(to);
-    const { hashes, blocks } = memory;
+    const { hashes } = memory;
     const prompt = this.#prompt;
     if ("hashes" in prompt) {
       // Low word first: every platform of Node is little-endian.
@@ -114,14 +151,13 @@ export class PromptChain {
     } else {
       hashPrompt(prompt, this.context.blockSize, from, to, hashes);
     }
-    this.#index.findAll(this.context, hashes, blocks, from, to);
-    this.#known = to;
+    this.#hashed = to;
   }
 
   #widen(length: number): void {
     const longer = Math.max(length, Math.min(this.length, 2 * this.#memory.blocks.length));
     const hashes = new Int32Array(2 * longer);
-    hashes.set(this.#memory.hashes.subarray(0, 2 * this.#known));
+    hashes.set(this.#memory.hashes.subarray(0, 2 * this.#hashed));
     const blocks = new Int32Array(longer);
     blocks.set(this.#memory.blocks.subarray(0, this.#known));
     this.#memory.hashes = hashes;

@@ -69,6 +69,20 @@ export class Xxh3BlockHasher implements BlockHasher {
     }
   }
 
+  hashes(
+    tokens: Uint32Array,
+    start: number,
+    blockSize: number,
+    count: number,
+    parentLow: number,
+    parentHigh: number,
+    out: Int32Array,
+    at: number,
+  ): void {
+    this.locals(tokens, start, blockSize, count, out, at);
+    this.chain(parentLow, parentHigh, out, at, count);
+  }
+
   /** Each UTF-16 unit is a word. */
   #text(text: string, out: Int32Array, at: number): void {
     if (text === "") {
