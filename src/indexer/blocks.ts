@@ -1,3 +1,4 @@
+import type { BlockRun } from "./block-run.ts";
 import type { Context } from "./context.ts";
 import { Records } from "./records.ts";
 
@@ -206,10 +207,11 @@ export class Blocks {
   }
 
   /**
-   * New blocks for the chained hashes from number `from` to before `to`, as `create` makes them: the first chained on
-   * `parent`, and the next older one than that, likewise each other one and the one before. There is room for all of them.
+   * New blocks for the chained hashes of a run from number `from` to before `to`, as `create` makes them: the first chained
+   * on `parent`, and the next older one than that, likewise each other one and the one before. Each has the holding of the run
+   * as its only one. There is room for all of them.
    */
-  createAll(context: Context, hashes: Int32Array, blocks: Int32Array, from: number, to: number, parent: number): void {
+  createAll(context: Context, { hashes, blocks, holdings }: BlockRun, from: number, to: number, parent: number): void {
     const { records } = this;
     const words = records.data;
     const { number } = context;
@@ -224,7 +226,7 @@ export class Blocks {
       words[at] = hashes[2 * i]!;
       words[at + 1] = hashes[2 * i + 1]!;
       words[at + CONTEXT] = number;
-      words[at + HOLDERS] = 0;
+      words[at + HOLDERS] = holdings[i]!;
       words[at + NEWER] = before;
       words[at + EPOCH] = epoch;
       if (i > from) words[records.at(before) + OLDER] = block;

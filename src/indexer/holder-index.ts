@@ -259,12 +259,14 @@ export class HolderIndex {
       if (run.blocks[i] !== 0) continue;
       let next = i + 1;
       while (next < held && run.blocks[next] === 0) next++;
-      blocks.createAll(context, run.hashes, run.blocks, i, next, previous);
+      blocks.createAll(context, run, i, next, previous);
       i = next - 1;
     }
     holdings.setBlocks(run.holdings, run.blocks, from, held);
     let others = 0;
     for (let i = from; i < held; i++) {
+      // A new block has its holder already.
+      if (blocks.holders(run.blocks[i]!) === run.holdings[i]) continue;
       const names = holders.add(run.blocks[i]!, number, run.holdings[i]!);
       if (names === 0) continue;
       others++;
