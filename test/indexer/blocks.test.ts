@@ -52,3 +52,36 @@ test("what was mentioned last is newest, the first of a list before the next, an
     { numRuns: 1_000 },
   );
 });
+
+test("what is noted of a block goes with the next change, and leaves its epoch as it is", () => {
+  const { blocks, context, numbers } = someBlocks(3);
+  const [first, second, third] = numbers as [number, number, number];
+  const prompt = Int32Array.from(numbers);
+  const hashes = Int32Array.of(2, 2, 3, 3);
+  assert.equal(blocks.countLikeFollowing(first, hashes, 0, 2), 0);
+  const epoch = blocks.epoch(second);
+  for (const block of [second, third]) blocks.setLikeBefore(block, true);
+  assert.equal(blocks.countLikeFollowing(first, hashes, 0, 2), 2);
+  assert.equal(blocks.epoch(second), epoch);
+  blocks.mention(context, prompt, 0, 3, 0);
+  assert.equal(blocks.countLikeBefore(prompt, 1, 3, true), 2);
+  blocks.setUnlike(second);
+  // Of the third, too, since it is like the second no more.
+  for (const block of [second, third]) blocks.setLikeBefore(block, false);
+  assert.deepEqual(
+    [true, false].map((asNext) => blocks.countLikeBefore(prompt, 1, 3, asNext)),
+    [0, 2],
+  );
+  assert.equal(blocks.countLikeFollowing(first, hashes, 0, 2), 0);
+});
+
+test("of blocks that come next as far as is noted, those are found whose hashes are the prompt's", () => {
+  const { blocks, numbers } = someBlocks(COUNT);
+  for (const block of numbers.slice(1)) blocks.setLikeBefore(block, true);
+  for (let same = 0; same < COUNT; same++) {
+    const hashes = Int32Array.from({ length: 2 * COUNT }, (_, word) => 2 + (word >> 1) + (word >> 1 < same ? 0 : 100));
+    for (let to = 0; to <= COUNT; to++) {
+      assert.equal(blocks.countLikeFollowing(numbers[0]!, hashes, 0, to), Math.min(same, to));
+    }
+  }
+});
