@@ -82,3 +82,24 @@ test("a pod of which first only blocks without their parent are known is listed 
   table.processBlockStored(source("b"), stored([1n], null, tokens(1)));
   assert.equal(summary(table.matchPrefix(MODEL, -1, tokens(1, 2))), "b 2, a 1");
 });
+
+test("many pods of one rank each, of which each has another number of blocks, are listed with theirs", () => {
+  const table = new SyncPrefixHashTable();
+  const numbers = Array.from({ length: 70 }, (_, i) => i + 1);
+  // In no order by name: 71 is a prime.
+  const pods = numbers.map((blocks) => ({ pod: `p${100 + ((37 * blocks) % 71)}`, rank: blocks % 2, blocks }));
+  for (const { pod, rank, blocks } of pods) {
+    const some = numbers.slice(0, blocks);
+    table.processBlockStored(source(pod, rank), stored(some.map(BigInt), null, tokens(...some)));
+  }
+  for (const asked of numbers) {
+    const expected = pods
+      .map(({ pod, rank, blocks }) => ({ pod, rank, matchedBlocks: Math.min(blocks, asked) }))
+      .sort((left, right) => right.matchedBlocks - left.matchedBlocks || (left.pod < right.pod ? -1 : 1));
+    const matches = table.matchPrefix(MODEL, -1, tokens(...numbers.slice(0, asked)));
+    assert.deepEqual(
+      matches.map(({ pod, matchedBlocks, ranks }) => ({ pod, rank: ranks[0]?.rank, matchedBlocks })),
+      expected,
+    );
+  }
+});
