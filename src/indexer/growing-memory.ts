@@ -65,7 +65,8 @@ export class GrowingMemory {
   /** Bytes that are added until there are so many. */
   growthTo(bytes: number): number {
     let to = this.#bytes;
-    while (to < bytes) to += growthAt(to);
+    while (to < bytes && to < PAGE_BYTES) to += growthAt(to);
+    if (to < bytes) to += PAGE_BYTES * Math.ceil((bytes - to) / PAGE_BYTES);
     return to - this.#bytes;
   }
 

@@ -189,8 +189,8 @@ export class HolderIndex {
 
   /**
    * From now on the source holds the block of this chained hash under this name, in these places (at least one). `parent`:
-   * the block of the context that it is chained on; 0 where that is not there, or where nothing follows (`Blocks.listAll`).
-   * 0 where the bounds leave no room for it.
+   * the block of the context that it is chained on, which may go to make room; 0 where there is none, or none that anybody
+   * knows, and nothing follows (`Blocks.listAll`). Returns 0 where the bounds leave no room for it.
    */
   hold(
     source: Source,
@@ -316,7 +316,10 @@ export class HolderIndex {
       lost++;
     }
     this.#count(source, -lost);
-    for (let i = from; i < forgotten; i++) this.#forget(run.blocks[i]!);
+    // The highest first, whichever way the engine goes: none is put into the table to be taken out again, and who takes the
+    // records next has them in order.
+    const isAscending = forgotten > from && run.blocks[from]! < run.blocks[forgotten - 1]!;
+    for (let i = from; i < forgotten; i++) this.#forget(run.blocks[isAscending ? from + forgotten - 1 - i : i]!);
   }
 
   /**

@@ -6,12 +6,17 @@ import { type Holdings, MAX_SOURCE } from "./holdings.ts";
 import type { OrphanRecords } from "./orphan-records.ts";
 import type { PlaceSets } from "./place-sets.ts";
 import type { Segments } from "./segments.ts";
+import { MAX_SEGMENT_SLOTS } from "./slots.ts";
 import type { Source, Sources } from "./sources.ts";
 
 /** What the tables' slots take for each record on average: 8 bytes, of which some 3 in 5 are in use. */
 const SLOT_BYTES = 13;
 /** And just after segments were split, which all have in common that are filled together. */
 const MOST_SLOT_BYTES = 15;
+/** Slots for each record of a table then, at most: before, they were half as many. */
+const MOST_SLOTS = 2.5;
+/** What the entries of directories take for each segment, at most. */
+const ENTRY_BYTES = 16;
 
 // Records and segments give no memory back, so that what comes later would find none left. One part of so many is kept
 // for blocks that wait, or else a full index would never let one wait; for crowds, or else blocks that many hold would
@@ -28,10 +33,10 @@ const MOST_ORPHANS_SHARE = 3;
 /** A block that waits has one for its name, and at most one for its parent's. */
 const SLOTS_OF_ORPHAN = 2;
 
-/** Segments that are free before a block is held: one for each of its tables, and one that is left to what waits. */
-const SEGMENTS_TO_HOLD = 3;
-/** And before one waits. */
-const SEGMENTS_TO_WAIT = 2;
+/** Segments that are free before a block is held, or waits: one for each of its tables. */
+const SEGMENTS = 2;
+/** And before it is held, one that is left to what waits. */
+const SEGMENTS_TO_WAIT = 1;
 
 /** Far from the bound so many blocks are granted at once. */
 const GRANTED = 64;
@@ -99,7 +104,7 @@ export class IndexMemory {
     }
     const forOrphans = Math.max(0, this.#maxBytes / ORPHANS_SHARE - orphans.bytes);
     const objects = (source.isKept ? 0 : SOURCE_BYTES) + (context.isKept ? 0 : CONTEXT_BYTES);
-    return this.#mayGrow(records, SEGMENTS_TO_HOLD, objects, forOrphans);
+    return this.#mayGrow(records, SEGMENTS_TO_WAIT, objects, forOrphans);
   }
 
   /**
@@ -109,7 +114,7 @@ export class IndexMemory {
   mayHoldAll(count: number): boolean {
     this.#granted = 0;
     const added = 2 * this.#segments.directoryBytes + count * this.#stepBytes;
-    const fits = this.#fits(0, this.#segments.growthFor(2 * count + 1), added, 0);
+    const fits = this.#fits(0, SEGMENTS * count, SEGMENTS_TO_WAIT, added, 0);
     if (fits) this.#segments.isScarce = false;
     return fits;
   }
@@ -119,7 +124,7 @@ export class IndexMemory {
     const { bytes, growth } = this.#parts.orphans;
     if (growth > 0 && bytes + growth > this.#maxBytes / MOST_ORPHANS_SHARE) return false;
     this.#granted = 0;
-    return this.#mayGrow(growth, SEGMENTS_TO_WAIT, source.isKept ? 0 : SOURCE_BYTES, 0);
+    return this.#mayGrow(growth, 0, source.isKept ? 0 : SOURCE_BYTES, 0);
   }
 
   /** Whether there is room for one more crowd. */
@@ -128,7 +133,8 @@ export class IndexMemory {
     this.#granted = 0;
     const isShare = holders.bytes <= this.#maxBytes / CROWDS_SHARE;
     const forSources = isShare ? 0 : Math.max(0, this.#sourcesShare - this.#besideBytes);
-    return this.#bytes + forSources + SOURCE_BYTES + CONTEXT_BYTES + mostCrowdBytes(sources.numbers) <= this.#maxBytes;
+    const objects = SOURCE_BYTES + CONTEXT_BYTES + mostCrowdBytes(sources.numbers);
+    return this.#bytes + forSources + objects + this.#growthWithListing(0, 0) <= this.#maxBytes;
   }
 
   get #bytes(): number {
@@ -176,25 +182,43 @@ export class IndexMemory {
   }
 
   /**
-   * Whether the bound holds after one more block, for which records grow by so much, so many segments are free, and so
-   * many bytes of objects come, so many bytes of records being left to what waits.
+   * Segments that stay free for blocks that follow (`Blocks`), since a removal may put them into tables, and cannot be
+   * refused: one for each, or if that is less, as many as hold all of them after the tables of the other blocks have
+   * doubled.
    */
-  #mayGrow(records: number, segments: number, objects: number, forOrphans: number): boolean {
-    const slots = this.#segments.growthFor(segments);
+  get #segmentsToList(): number {
+    const { size, following } = this.#parts.blocks;
+    return Math.min(following, Math.ceil((MOST_SLOTS * (size + following)) / 2 / MAX_SEGMENT_SLOTS));
+  }
+
+  /** What so many segments take, and all that may be needed for those that follow, which may be what is left otherwise. */
+  #growthWithListing(segments: number, left: number): number {
+    const toList = this.#segmentsToList;
+    const directories = toList === 0 ? 0 : 3 * this.#segments.directoryBytes + toList * ENTRY_BYTES;
+    return this.#segments.growthFor(segments + Math.max(left, toList)) + directories;
+  }
+
+  /**
+   * Whether the bound holds after one more block, for which records grow by so much, and so many bytes of objects come, so
+   * many segments and bytes of records being left to what waits.
+   */
+  #mayGrow(records: number, left: number, objects: number, forOrphans: number): boolean {
     const added = objects + this.#segments.directoryBytes + this.#stepBytes;
     if (records > 0) this.#countBeliefs();
-    let fits = this.#fits(records, slots, added, forOrphans);
+    let fits = this.#fits(records, SEGMENTS, left, added, forOrphans);
     if (!fits) {
       this.#countBeliefs();
-      fits = this.#fits(records, slots, added, forOrphans);
+      fits = this.#fits(records, SEGMENTS, left, added, forOrphans);
     }
-    this.#segments.isScarce = slots > 0 && !fits;
+    this.#segments.isScarce = !fits && this.#segments.growthFor(SEGMENTS + left) > 0;
     return fits;
   }
 
-  /** Likewise; where records or segments grow, with what shares and slots will need. */
-  #fits(records: number, segments: number, added: number, forOrphans: number): boolean {
-    if (records + segments === 0) return this.#bytes + added <= this.#maxBytes;
+  /** Likewise, with so many segments; where records or segments grow, with what shares and slots will need. */
+  #fits(records: number, count: number, left: number, added: number, forOrphans: number): boolean {
+    if (this.#bytes + records + this.#growthWithListing(count, left) + added > this.#maxBytes) return false;
+    const segments = this.#segments.growthFor(count + left);
+    if (records + segments === 0) return true;
     const { holdings, orphans } = this.#parts;
     const newSlots = (MOST_SLOT_BYTES * records) / (4 * holdings.records.words);
     const forSlots = records === 0 ? 0 : this.#mostSlotBytes + newSlots + this.#segments.growth;

@@ -145,8 +145,8 @@ export interface PrefixIndexer {
   ): PodMatch[];
 
   /**
-   * The same for a prompt of which only the hashes are known: chained, one for each full block, as `getPrefixHashes`
-   * gives them. Only blocks of this size are looked at.
+   * The same for a prompt of which only the hashes are known: chained, one for each full block from its start, as
+   * `getPrefixHashes` gives them. Only blocks of this size are looked at.
    */
   matchHashes(
     model: string,
@@ -204,8 +204,8 @@ export interface PrefixIndexer {
   exportGroups(source: BlockSource): readonly AttentionGroup[];
   /**
    * Takes over what another index of the same seed knew of this source. Nothing is answered from it before `reveal`;
-   * `heldBlocks`, `stats` and all events see it at once. The bounds hold. Throws KVEventSyncError `not-empty` where the
-   * source has told of blocks itself.
+   * `heldBlocks`, `stats` and all events see it at once. The bounds hold. The first call after events of other sources takes
+   * time in proportion to their blocks. Throws KVEventSyncError `not-empty` where the source has told of blocks itself.
    */
   importSource(source: BlockSource, blocks: Iterable<ExportedBlock>, groups?: readonly AttentionGroup[]): void;
   /** From now on queries see what was imported of this source: its engine still holds it. */

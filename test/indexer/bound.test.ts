@@ -193,6 +193,31 @@ describe("an index with a small bound", () => {
     assert.ok(index.stats().holders > 5_000, `${index.stats().holders}`);
   });
 
+  for (const maxBytes of [1_060_447, 1_378_581, 2_329_801]) {
+    it(`is within it while every second block of prompts goes, when it is full of prompts and more: ${maxBytes} bytes`, () => {
+      const index = new SyncPrefixHashTable({ maxBytes, seed: 7n });
+      let next = 1;
+      const store = (blocks: number, groupIdx: number | null): bigint[] => {
+        const ids = Uint32Array.from({ length: blocks }, () => next++);
+        const names = [...ids].map(BigInt);
+        index.processBlockStored(source("a"), stored(names, null, ids, { blockSize: 1, groupIdx }));
+        return names;
+      };
+      const remove = (names: readonly bigint[]): void => {
+        index.processBlockRemoved(source("a"), removed(names));
+        assert.ok(index.bytes <= maxBytes, `${index.bytes}`);
+      };
+      const prompts: bigint[][] = [];
+      while (index.stats().evictedBlocks === 0) prompts.push(store(16, null));
+      for (const names of prompts.splice(0, prompts.length / 5)) remove(names.reverse());
+      // Each in places of its own, which take memory beside records and tables.
+      const { evictedBlocks } = index.stats();
+      for (let group = 0; index.stats().evictedBlocks === evictedBlocks; group++) store(1, group);
+      for (const names of prompts) for (let i = 0; i < names.length; i += 2) remove([names[i]!]);
+      assert.ok(index.stats().blocks > maxBytes / 300);
+    });
+  }
+
   it("has room for what is held after nothing but blocks that wait has come, and the other way round", () => {
     const index = new SyncPrefixHashTable({ maxBytes: 1_000_000, seed: 7n });
     const engines = new Engines(index);
