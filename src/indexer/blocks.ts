@@ -16,8 +16,8 @@ const WORDS = 7;
 const MENTIONED_AT = 7;
 const WORDS_WITH_TIME = 9;
 
-/** So many mentions share an epoch: 30 bits then count a million mentions a second for two years. */
-const MENTIONS_PER_EPOCH = 1 << 16;
+/** So many mentions share an epoch: 30 bits then count a hundred thousand mentions a second for years. */
+const MENTIONS_PER_EPOCH = 8192;
 
 // In the word of the epoch: see `isLikeBefore` and `follows`.
 const LIKE_BEFORE = 0x8000_0000 | 0;
@@ -317,7 +317,7 @@ export class Blocks {
     this.#mentions += mentions;
     if (this.#mentions >= MENTIONS_PER_EPOCH) {
       this.#mentions = 0;
-      // After years all are as old; the flags stay what they are.
+      // At the end all are as old as each other, and the flags stay what they are.
       if (this.#epoch < EPOCH_MASK) this.#epoch++;
     }
     return this.#epoch;

@@ -10,7 +10,7 @@ export const MAX_INDEX: number = 2 ** 27 - 1;
 const MAX_STEPS = 12;
 /** The directory's bits stay clear of those that choose the line. */
 const MAX_DEPTH = 22;
-/** How often a table that has shrunk looks for segments to join; where they are scarce, at each removal. */
+/** How often a table that has shrunk looks for segments to join. */
 const REMOVALS_PER_JOIN = 4;
 /** What two segments have together when they are joined, of the slots of one; likewise a segment that is halved, of its half. */
 const JOINED_SHARE = 1 / 4;
@@ -131,7 +131,7 @@ export class HashTable {
   removeAll(hashes: Int32Array, records: Int32Array, from: number, to: number): void {
     const { simd } = this.#segments;
     for (let i = from; i < to; ) {
-      if (simd === null || this.#segments.isScarce) {
+      if (simd === null) {
         if (records[i] !== 0 && !this.remove(hashes[2 * i]!, hashes[2 * i + 1]!, records[i]!)) records[i] = 0;
         i++;
         continue;
@@ -150,7 +150,7 @@ export class HashTable {
     const mark = this.#markOf(low, high);
     if (!slots.remove(this.#segments.data, this.#segmentOf(mark), this.#mask, mark, i)) return false;
     this.#size--;
-    if (++this.#removals % REMOVALS_PER_JOIN === 0 || this.#segments.isScarce) this.#shrink(mark);
+    if (++this.#removals % REMOVALS_PER_JOIN === 0) this.#shrink(mark);
     return true;
   }
 

@@ -14,7 +14,7 @@ const SLOT_BYTES = 13;
 /** And just after segments were split, which all have in common that are filled together. */
 const MOST_SLOT_BYTES = 15;
 /** Slots for each record of a table then, at most: before, they were half as many. */
-const MOST_SLOTS = 2.5;
+const MOST_SLOTS = 2;
 /** What the entries of directories take for each segment, at most. */
 const ENTRY_BYTES = 16;
 

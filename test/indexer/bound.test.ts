@@ -170,7 +170,7 @@ describe("an index with a small bound", () => {
   }
 
   it("holds as much as before while more sources speak than there is room for", () => {
-    const index = new SyncPrefixHashTable({ maxBytes: 400_000, seed: 7n });
+    const index = new SyncPrefixHashTable({ maxBytes: 450_000, seed: 7n });
     const engines = new Engines(index);
     engines.store(0, 20_000);
     const { blocks } = index.stats();
@@ -180,7 +180,7 @@ describe("an index with a small bound", () => {
   });
 
   it("is within it while ever more sources come to hold the same blocks", () => {
-    const maxBytes = 1_000_000;
+    const maxBytes = 1_300_000;
     const index = new SyncPrefixHashTable({ maxBytes, seed: 7n });
     const engines = new Engines(index);
     engines.store(0, 20_000);

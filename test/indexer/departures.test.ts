@@ -190,7 +190,7 @@ describe("before anything is evicted, what has left goes:", () => {
       }
     });
   };
-  check("maxBytes", { maxBytes: 700_000 }, () => MODEL);
+  check("maxBytes", { maxBytes: 800_000 }, () => MODEL);
   check("maxPrefixesPerContext", { maxPrefixesPerContext: MANY + 100 }, () => MODEL);
   check("maxContexts", { maxContexts: 1 }, (round) => `m${round}`);
 
@@ -218,7 +218,7 @@ describe("before anything is evicted, what has left goes:", () => {
   });
 
   it("blocks that wait", () => {
-    const index = new SyncPrefixHashTable({ maxBytes: 700_000 });
+    const index = new SyncPrefixHashTable({ maxBytes: 800_000 });
     const wait = (pod: string): void =>
       index.processBlockStored(source(pod), stored(hashes(3_000), 99_999n, prompt(3_000), { blockSize: 1 }));
     for (let round = 0; round < 12; round++) {

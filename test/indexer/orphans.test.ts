@@ -205,7 +205,7 @@ describe("the memory of blocks that wait", () => {
     for (let i = 1; i <= 1000; i++) table.processBlockStored(source(), orphan(i));
     assert.deepEqual(
       [...table.sourceStats()],
-      [{ model: MODEL, pod: "a", rank: 0, blocks: 0, orphans: 1000, bytes: 66_000 }],
+      [{ model: MODEL, pod: "a", rank: 0, blocks: 0, orphans: 1000, bytes: 74_000 }],
     );
   });
 
