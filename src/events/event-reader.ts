@@ -2,6 +2,7 @@ import { ExtraKeysReader } from "./extra-keys-reader.ts";
 import { FieldOrder } from "./field-order.ts";
 import { type PackedBatch, type PackedEvent, PackedType } from "./packed-batch.ts";
 import { fits, type UsualEvent } from "./usual-event.ts";
+import { UsualRemoval } from "./usual-removal.ts";
 import { wireName } from "./wire-names.ts";
 import type { WireReader } from "./wire-reader.ts";
 
@@ -68,6 +69,7 @@ const CACHE_SALT = wireName("cache_salt");
 export class EventReader {
   readonly #reader: WireReader;
   readonly #usual: UsualEvent;
+  readonly #removal: UsualRemoval;
   readonly #extraKeys: ExtraKeysReader;
   readonly #storedOrder = new FieldOrder(FIELD_NAMES);
   readonly #removedOrder = new FieldOrder(FIELD_NAMES);
@@ -75,6 +77,7 @@ export class EventReader {
   constructor(reader: WireReader, usual: UsualEvent) {
     this.#reader = reader;
     this.#usual = usual;
+    this.#removal = new UsualRemoval(reader);
     this.#extraKeys = new ExtraKeysReader(reader);
   }
 
@@ -84,6 +87,12 @@ export class EventReader {
     const head = reader.bytes[start]!;
     const { tailAt } = this.#usual;
     if (tailAt !== OTHER) return this.#tail(tailAt, batch, head);
+    const after = this.#removal.read(start, batch);
+    return after === OTHER ? this.#unusual(start, batch, head) : after;
+  }
+
+  #unusual(start: number, batch: PackedBatch, head: number): number {
+    const reader = this.#reader;
     const isMap = (head & 0xf0) === 0x80;
     const entries = head & 0x0f;
     if ((!isMap && (head & 0xf0) !== 0x90) || entries === 0) return OTHER;
@@ -99,7 +108,11 @@ export class EventReader {
     if (reader.isName(at, STORED)) return this.#stored(at + STORED.length, batch, event, entries, isMap);
     event.hasParent = false;
     event.tokenCount = 0;
-    if (reader.isName(at, REMOVED)) return this.#removed(at + REMOVED.length, batch, event, entries, isMap);
+    if (reader.isName(at, REMOVED)) {
+      const end = this.#removed(at + REMOVED.length, batch, event, entries, isMap);
+      if (end !== OTHER) this.#removal.learn(start, end, event);
+      return end;
+    }
     event.type = PackedType.cleared;
     event.hashCount = 0;
     return entries === 1 && reader.isName(at, CLEARED) ? at + CLEARED.length : OTHER;

@@ -21,7 +21,7 @@ const REMOVED = 1;
 /** In the mark of a slot that is in use. */
 const IN_USE = 2;
 
-/** Of those from 2 on: the directory has the upper ones, and the lines of a segment are 128 at most. */
+/** Of those from 2 on: the directory has the upper ones, and the lines of a segment are 32 at most. */
 const LINE_BIT = 2;
 
 /** What is put anew. */
