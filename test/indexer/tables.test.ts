@@ -135,7 +135,8 @@ class TableWithTruth {
 
   /** `isLarge`: with so many slots that there are `SimdSlots`. */
   constructor(secret = 12_345, isLarge = false) {
-    while (isLarge && this.segments.simd === null) this.segments.take(MAX_SEGMENT_SLOTS);
+    while (isLarge && this.segments.bytes < 2 ** 20) this.segments.take(MAX_SEGMENT_SLOTS);
+    assert.equal(this.segments.simd !== null, isLarge);
     this.table = new HashTable(this.records, this.segments, secret);
   }
 
