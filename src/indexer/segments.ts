@@ -11,7 +11,7 @@ const MAX_BYTES = 2 ** 32 - 2 ** 21;
 const SIMD_SEGMENTS = 2;
 
 /**
- * Segments of 16 to 1,024 slots (a power of two) for hash tables, see `slots.ts`. A segment is named by where it begins, in
+ * Segments of 16 to 256 slots (a power of two) for hash tables, see `slots.ts`. A segment is named by where it begins, in
  * words of `data`, never 0, and lines of the cache are not torn. After `take` the data must be asked for anew.
  *
  * Small segments are halves of larger ones (a buddy system), and become one again when both are free: tables that grow
