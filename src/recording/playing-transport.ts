@@ -53,11 +53,21 @@ export class PlayingTransport implements Transport {
     throw new TransportError("unsupported", "a recording is played: nothing can be asked of it");
   }
 
+  /** Whether the record has to wait: a socket is to be met that nobody has made yet, or one has messages that nobody has read. */
+  isBehind({ kind, json }: Recorded): boolean {
+    if (kind === "socket" && this.#waitingFor(json as SocketRecord).length === 0) return true;
+    return this.hasUnread;
+  }
+
+  get hasUnread(): boolean {
+    for (const socket of this.#played.values()) if (socket?.hasUnread) return true;
+    return false;
+  }
+
   /** Lets one record happen. Those that are of no socket are ignored. */
   play({ kind, socket: number, json, frames, connection = 0 }: Recorded): void {
     if (kind === "socket") {
-      const { type, endpoint } = json as { readonly type: SocketType; readonly endpoint: string };
-      this.#played.set(number, this.#waiting.get(keyOf(type, endpoint))?.shift() ?? null);
+      this.#played.set(number, this.#waitingFor(json as SocketRecord).shift() ?? null);
       return;
     }
     const socket = this.#played.get(number);
@@ -76,6 +86,19 @@ export class PlayingTransport implements Transport {
       this.#waiting.set(key, waiting);
     });
   }
+
+  /** Those that are open: what a timer asked for that rang in time now, and late then, may be over. */
+  #waitingFor({ type, endpoint }: SocketRecord): PlayedSocket[] {
+    const waiting = (this.#waiting.get(keyOf(type, endpoint)) ?? []).filter(({ isClosed }) => !isClosed);
+    this.#waiting.set(keyOf(type, endpoint), waiting);
+    return waiting;
+  }
+}
+
+/** What a record of a socket says. */
+interface SocketRecord {
+  readonly type: SocketType;
+  readonly endpoint: string;
 }
 
 /** A connection's state as JSON has it. */
@@ -102,6 +125,10 @@ class PlayedSocket implements Subscriber, Dealer {
   constructor(options: SocketOptions, onConnect: (socket: PlayedSocket, endpoint: string) => void) {
     this.#options = options;
     this.#onConnect = onConnect;
+  }
+
+  get hasUnread(): boolean {
+    return !this.isClosed && this.#batches.length > 0;
   }
 
   connect(endpoint: string): void {
