@@ -16,8 +16,6 @@ interface Exports {
 
 /** Marks that are looked for together. */
 export const RUN: number = 128;
-/** Words of a run, and of room to split a segment. */
-const RUN_WORDS = 3 * RUN;
 
 /**
  * Many steps at the slots of segments by WebAssembly with SIMD, which looks at the eight slots of a line together: each step
@@ -44,8 +42,7 @@ export class SimdSlots {
     this.#exports = exports as Exports;
     this.#run = 4 * run;
     this.#moved = 4 * moved;
-    const column = (number: number): Int32Array =>
-      new Int32Array(memory.buffer, 4 * (run + number * RUN), RUN_WORDS / 3);
+    const column = (number: number): Int32Array => new Int32Array(memory.buffer, 4 * (run + number * RUN), RUN);
     this.marks = column(0);
     this.segments = column(1);
     this.records = column(2);

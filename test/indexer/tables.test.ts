@@ -201,6 +201,16 @@ class TableWithTruth {
   }
 }
 
+const SECRET = 12_345;
+
+/** The low word with which a hash has the mark of all others that this gives: their mixture begins as the same word. */
+function lowForSameMark(high: number): number {
+  // An odd number's inverse, modulo 2^32: each step doubles the bits that are right.
+  let inverse = 0x85ebca6b;
+  for (let step = 0; step < 5; step++) inverse = Math.imul(inverse, 2 - Math.imul(0x85ebca6b, inverse));
+  return Math.imul(inverse, 7 ^ Math.imul(high, 0xc2b2ae35)) ^ SECRET;
+}
+
 describe("HashTable", () => {
   it("finds what was added and not removed, and nothing else, whatever the order", () => {
     const word = fc.oneof(fc.nat({ max: 3 }), fc.integer({ min: 0, max: 2 ** 32 - 1 }));
@@ -305,6 +315,24 @@ describe("HashTable", () => {
     for (const shift of [0, 8, 16, 22]) {
       const both = new TableWithTruth();
       for (let i = 0; i < 5_000; i++) both.add((i << shift) >>> 0, 7);
+      both.check();
+    }
+  });
+
+  it("tells hashes apart that have the same mark", () => {
+    for (const isLarge of [false, true]) {
+      const both = new TableWithTruth(SECRET, isLarge);
+      const alike = Array.from({ length: 40 }, (_, high) => [lowForSameMark(high), high] as const);
+      const [first, second, ...others] = alike as [(typeof alike)[0], (typeof alike)[0], ...typeof alike];
+      both.add(...first);
+      const words = Int32Array.from(alike.flat());
+      assert.equal(both.table.countMissing(words, 1, alike.length), alike.length - 1);
+      const found = new Int32Array(alike.length);
+      both.table.findAll(words, found, 0, alike.length);
+      assert.deepEqual([...found], [both.truth.get(first.join(" ")), ...others.map(() => 0), 0]);
+      both.addAll([second, ...others]);
+      both.check();
+      both.removeAll([second, ...others.slice(5)]);
       both.check();
     }
   });
