@@ -63,7 +63,10 @@ export class UsualRemoval {
     this.#groupIdx = event.groupIdx;
   }
 
-  /** Where the array of hashes begins, if it has one of 64 bits and is in front; `OTHER` otherwise. */
+  /**
+   * Where the array of hashes begins, if it has one of 64 bits and is in front; `OTHER` otherwise. Its comparison is that of
+   * `UsualEvent`, which a function for both makes slower: by a tenth to a fifth for events of one block.
+   */
   #hashesAt(start: number): number {
     if (this.#reader.bytes !== BYTES) return OTHER;
     const head = BYTES[start]!;
