@@ -212,25 +212,24 @@ export class Blocks {
    * as its only one. There is room for all of them.
    */
   createAll(context: Context, { hashes, blocks, holdings }: BlockRun, from: number, to: number, parent: number): void {
-    const { records } = this;
-    const words = records.data;
+    const { data: words, words: step } = this.records;
     const { number } = context;
     const epoch = this.#epochOf(to - from);
     const mayFollow = this.#mayFollow(to - from);
     let before = parent;
     // The first of those that are still to be put into the table.
     let listed = from;
+    this.records.takeAll(blocks, from, to);
     for (let i = from; i < to; i++) {
-      const block = records.take();
-      const at = records.at(block);
+      const block = blocks[i]!;
+      const at = Math.imul(block, step);
       words[at] = hashes[2 * i]!;
       words[at + 1] = hashes[2 * i + 1]!;
       words[at + CONTEXT] = number;
       words[at + HOLDERS] = holdings[i]!;
       words[at + NEWER] = before;
       words[at + EPOCH] = epoch;
-      if (i > from) words[records.at(before) + OLDER] = block;
-      blocks[i] = block;
+      if (i > from) words[Math.imul(before, step) + OLDER] = block;
       if (mayFollow && before !== 0 && block === before + 1) {
         words[at + EPOCH]! |= FOLLOWS;
         this.#following++;

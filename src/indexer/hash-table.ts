@@ -8,6 +8,8 @@ export const MAX_INDEX: number = 2 ** 27 - 1;
 
 /** A hash that finds no room in so many lines shows that a segment is too full. */
 const MAX_STEPS = 12;
+/** Fewer hashes are mixed sooner where they are than when they are copied. */
+const MIN_COPIED = 16;
 /** The directory's bits stay clear of those that choose the line. */
 const MAX_DEPTH = 22;
 /** How often a table that has shrunk looks for segments to join. */
@@ -110,11 +112,25 @@ export class HashTable {
    * how many those are.
    */
   addAll(hashes: Int32Array, records: Int32Array, from: number, to: number): number {
-    for (let i = from; i < to; i++) {
-      i += this.#placeAll(hashes, records, i, to);
-      if (i === to) break;
-      if (this.find(hashes[2 * i]!, hashes[2 * i + 1]!) !== 0) return i - from;
-      this.add(hashes[2 * i]!, hashes[2 * i + 1]!, records[i]!);
+    for (let i = from; i < to; ) {
+      const { simd } = this.#segments;
+      if (simd === null) {
+        if (!this.#addNew(hashes, records, i)) return i - from;
+        i++;
+        continue;
+      }
+      const count = this.#prepare(simd, hashes, i, to);
+      for (let at = 0; at < count; at++) simd.records[at] = records[i + at]!;
+      for (let at = 0; at < count; at++) {
+        const added = simd.addAll(at, count, this.#mask, MAX_STEPS);
+        this.#size += added - at;
+        at = added;
+        if (at === count) break;
+        if (!this.#addNew(hashes, records, i + at)) return i + at - from;
+        // What is behind it may be in other segments by now.
+        this.#locate(simd, at + 1, count);
+      }
+      i += count;
     }
     return to - from;
   }
@@ -206,32 +222,35 @@ export class HashTable {
     return i - from;
   }
 
-  /** Adds many together, up to the first whose hash may be there already, or which needs room; returns how many. */
-  #placeAll(hashes: Int32Array, records: Int32Array, from: number, to: number): number {
-    const { simd } = this.#segments;
-    let i = from;
-    while (simd !== null && i < to) {
-      const count = this.#prepare(simd, hashes, i, to);
-      for (let at = 0; at < count; at++) simd.records[at] = records[i + at]!;
-      const added = simd.addAll(count, this.#mask, MAX_STEPS);
-      this.#size += added;
-      i += added;
-      if (added < count) break;
-    }
-    return i - from;
+  /** `add` of one of these; false where its hash is there already. */
+  #addNew(hashes: Int32Array, records: Int32Array, i: number): boolean {
+    const low = hashes[2 * i]!;
+    const high = hashes[2 * i + 1]!;
+    if (this.find(low, high) !== 0) return false;
+    this.add(low, high, records[i]!);
+    return true;
   }
 
   /** Marks and segments of the next of these hashes, as the columns of a run; returns of how many. */
-  #prepare({ marks, segments }: SimdSlots, hashes: Int32Array, from: number, to: number): number {
+  #prepare(simd: SimdSlots, hashes: Int32Array, from: number, to: number): number {
     const count = Math.min(RUN, to - from);
+    if (count < MIN_COPIED) {
+      for (let at = 0; at < count; at++) {
+        simd.marks[at] = this.#markOf(hashes[2 * (from + at)]!, hashes[2 * (from + at) + 1]!);
+      }
+    } else {
+      simd.hashes.set(hashes.subarray(2 * from, 2 * (from + count)));
+      simd.mark(count, this.#secret);
+    }
+    this.#locate(simd, 0, count);
+    return count;
+  }
+
+  /** The segments for marks of a run. */
+  #locate({ marks, segments }: SimdSlots, from: number, to: number): void {
     const directory = this.#directory;
     const shift = this.#shift;
-    for (let at = 0; at < count; at++) {
-      const mark = this.#markOf(hashes[2 * (from + at)]!, hashes[2 * (from + at) + 1]!);
-      marks[at] = mark;
-      segments[at] = directory[(mark >>> 1) >>> shift]!;
-    }
-    return count;
+    for (let at = from; at < to; at++) segments[at] = directory[(marks[at]! >>> 1) >>> shift]!;
   }
 
   /** Whether this is the record of the hash. */
@@ -258,14 +277,18 @@ export class HashTable {
 
   #makeRoom(mark: number): void {
     const segment = this.#segmentOf(mark);
-    const { data } = this.#segments;
-    if (slots.countRemoved(data, segment, this.#slots) * 8 >= this.#slots) {
+    if (this.#countRemoved(segment) * 8 >= this.#slots) {
       this.#putAnew(segment, segment, 0);
     } else if (this.#slots < slots.MAX_SEGMENT_SLOTS) {
       this.#resize(2 * this.#slots);
     } else {
       this.#split(mark, segment);
     }
+  }
+
+  #countRemoved(segment: number): number {
+    const { simd, data } = this.#segments;
+    return simd === null ? slots.countRemoved(data, segment, this.#slots) : simd.countRemoved(segment, this.#mask);
   }
 
   /** Of a table of one segment. */

@@ -265,8 +265,8 @@ export class HolderIndex {
     holdings.setBlocks(run.holdings, run.blocks, from, held);
     let others = 0;
     for (let i = from; i < held; i++) {
-      // A new block has its holder already.
-      if (blocks.holders(run.blocks[i]!) === run.holdings[i]) continue;
+      i += holders.addAll(run, number, i, held);
+      if (i === held) break;
       const names = holders.add(run.blocks[i]!, number, run.holdings[i]!);
       if (names === 0) continue;
       others++;

@@ -1,3 +1,4 @@
+import type { BlockRun } from "./block-run.ts";
 import type { Blocks } from "./blocks.ts";
 import { Crowd } from "./crowd.ts";
 import type { Holdings } from "./holdings.ts";
@@ -100,6 +101,33 @@ export class Holders {
     }
     if (length > MAX_LIST && this.#mayGather()) this.#gather(block, holding);
     return names;
+  }
+
+  /**
+   * `add` of a run's holdings from number `from` to before `to` to its blocks, as long as that takes nothing but a step in a
+   * list: up to a block that has a crowd, or should get one, or that the source has another name for. Blocks that were made
+   * for their holding have it already. Returns how many that are.
+   */
+  addAll({ blocks, holdings }: BlockRun, source: number, from: number, to: number): number {
+    for (let i = from; i < to; i++) {
+      const holding = holdings[i]!;
+      const head = this.#blocks.holders(blocks[i]!);
+      if (head === holding) continue;
+      if (head <= 0 || !this.#isShortWithout(head, source)) return i - from;
+      this.#blocks.setUnlike(blocks[i]!);
+      this.#blocks.setHolders(blocks[i]!, holding);
+      this.#holdings.setNext(holding, head);
+    }
+    return to - from;
+  }
+
+  /** Whether the list has nothing of the source, and room for one more. */
+  #isShortWithout(head: number, source: number): boolean {
+    let length = 1;
+    for (let holding = head; holding !== 0; holding = this.#holdings.next(holding)) {
+      if (this.#holdings.source(holding) === source || ++length > MAX_LIST) return false;
+    }
+    return true;
   }
 
   /** The source's oldest name for a block that it holds. */

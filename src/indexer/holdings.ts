@@ -106,26 +106,24 @@ export class Holdings {
     from: number,
     to: number,
   ): void {
-    const { records } = this;
-    const words = records.data;
+    const words = this.records.data;
     const upper = (source >>> (32 - NEXT_BITS)) << PROOF_BITS;
     const lower = source << NEXT_BITS;
+    this.records.takeAll(into, from, to);
     for (let i = from; i < to; i++) {
-      const holding = records.take();
-      const at = records.at(holding);
+      const at = Math.imul(into[i]!, WORDS);
       words[at] = names[2 * i]!;
       words[at + 1] = names[2 * i + 1]!;
       words[at + PROOF] = proofs[i]! | upper;
       words[at + BLOCK] = places << BLOCK_BITS;
       words[at + NEXT] = lower;
-      into[i] = holding;
     }
   }
 
   /** Of new ones, from number `from` to before `to`. */
   setBlocks(holdings: Int32Array, blocks: Int32Array, from: number, to: number): void {
     const words = this.records.data;
-    for (let i = from; i < to; i++) words[this.records.at(holdings[i]!) + BLOCK]! |= blocks[i]!;
+    for (let i = from; i < to; i++) words[Math.imul(holdings[i]!, WORDS) + BLOCK]! |= blocks[i]!;
   }
 
   /** Whether it is in use, and that source's under this name. One that has lost its number, 0, has none. */

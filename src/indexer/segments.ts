@@ -33,6 +33,7 @@ export class Segments {
   readonly #largest: number[] = [];
   /** Smaller ones, by binary logarithm of the size. */
   readonly #halves: Set<number>[] = Array.from({ length: Math.log2(MAX_SEGMENT_SLOTS) }, () => new Set());
+  /** The first line is left to `SimdSlots`, which counts there. */
   #next = LINE_WORDS;
   /** Whether there is `simd`, or never will be. */
   #isSettled = false;

@@ -7,9 +7,11 @@ declare const WebAssembly: {
 };
 
 interface Exports {
+  readonly mark: (run: number, count: number, secret: number) => void;
+  readonly countRemoved: (segment: number, mask: number) => number;
   readonly countMissing: (run: number, count: number, mask: number) => number;
   readonly findAll: (run: number, count: number, mask: number) => void;
-  readonly addAll: (run: number, count: number, mask: number, steps: number) => number;
+  readonly addAll: (run: number, from: number, count: number, mask: number, steps: number) => number;
   readonly removeAll: (run: number, count: number, mask: number) => number;
   readonly split: (moved: number, segment: number, other: number, mask: number, bit: number) => void;
 }
@@ -24,7 +26,9 @@ export const RUN: number = 128;
  * What it is about stands in the columns of a run, in the memory of the segments, at which it works.
  */
 export class SimdSlots {
-  /** Marks. */
+  /** Hashes, pairs of words, of which `mark` makes marks. */
+  readonly hashes: Int32Array;
+  /** In the place of the hashes. */
   readonly marks: Int32Array;
   /** Of each mark, where its segment begins, in words. All segments are of the same size. */
   readonly segments: Int32Array;
@@ -42,10 +46,17 @@ export class SimdSlots {
     this.#exports = exports as Exports;
     this.#run = 4 * run;
     this.#moved = 4 * moved;
-    const column = (number: number): Int32Array => new Int32Array(memory.buffer, 4 * (run + number * RUN), RUN);
-    this.marks = column(0);
-    this.segments = column(1);
-    this.records = column(2);
+    const column = (number: number, words: number): Int32Array =>
+      new Int32Array(memory.buffer, 4 * (run + number * RUN), words);
+    this.hashes = column(0, 2 * RUN);
+    this.marks = column(0, RUN);
+    this.segments = column(2, RUN);
+    this.records = column(3, RUN);
+  }
+
+  /** Marks of the first hashes: what `HashTable` makes of each, by its secret. */
+  mark(count: number, secret: number): void {
+    this.#exports.mark(this.#run, count, secret);
   }
 
   /** How many of the first marks are in none of the lines where they would be found. */
@@ -58,14 +69,19 @@ export class SimdSlots {
     this.#exports.findAll(this.#run, count, mask);
   }
 
-  /** Up to the first whose mark is there already, or for which so many lines have no room; returns how many those are. */
-  addAll(count: number, mask: number, steps: number): number {
-    return this.#exports.addAll(this.#run, count, mask, steps);
+  /** From number `from` on, up to the first whose mark is there already, or for which so many lines have no room; returns its number. */
+  addAll(from: number, count: number, mask: number, steps: number): number {
+    return this.#exports.addAll(this.#run, from, count, mask, steps);
   }
 
   /** Records that are not there become 0; returns how many there were. */
   removeAll(count: number, mask: number): number {
     return this.#exports.removeAll(this.#run, count, mask);
+  }
+
+  /** See `slots.ts`. */
+  countRemoved(segment: number, mask: number): number {
+    return this.#exports.countRemoved(4 * segment, mask);
   }
 
   /** See `slots.ts`. */

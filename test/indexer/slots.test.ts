@@ -35,7 +35,7 @@ const mark = fc
   .map(slots.markOf);
 const marks = fc.array(mark, { minLength: 1, maxLength: 128, size: "max" });
 const step = fc.record({
-  what: fc.constantFrom("add", "add", "add", "remove", "find", "split"),
+  what: fc.constantFrom("add", "add", "add", "remove", "find", "split", "renew"),
   marks,
   bit: fc.nat({ max: 31 }),
 });
@@ -69,7 +69,7 @@ describe("Slots", () => {
                 if (!slots.place(data, plain, mask, each, record + added + 1, most)) break;
                 added++;
               }
-              assert.equal(simd.addAll(wanted.length, mask, most), added);
+              assert.equal(simd.addAll(0, wanted.length, mask, most), added);
               known = [...wanted.slice(0, added), ...known];
               record += added;
             } else if (what === "remove") {
@@ -89,6 +89,10 @@ describe("Slots", () => {
                 [...simd.records.subarray(0, all.length)],
                 all.map((each) => find(data, plain, mask, each)),
               );
+            } else if (what === "renew") {
+              simd.split(ofSimd, ofSimd, mask, bit);
+              slots.split(data, plain, plain, mask, bit);
+              assert.equal(slots.countRemoved(data, plain, size), 0);
             } else {
               simd.split(ofSimd, otherOfSimd, mask, bit);
               slots.split(data, plain, otherPlain, mask, bit);
@@ -97,6 +101,7 @@ describe("Slots", () => {
             }
             assert.deepEqual(wordsOf(data, ofSimd, size), wordsOf(data, plain, size), what);
             assert.ok(isPacked(data, plain, size));
+            assert.equal(simd.countRemoved(ofSimd, mask), slots.countRemoved(data, plain, size));
           }
         },
       ),
