@@ -96,21 +96,18 @@ export class BlockStore {
     this.#hashLocals(batch, event, count);
     const { names, locals, proofs } = this.#run;
     const { hashes } = batch;
-    let at = 2 * event.hashStart;
-    let { hasParent } = event;
-    let parentLow = hasParent ? hashes[at - 2]! | 0 : 0;
-    let parentHigh = hasParent ? hashes[at - 1]! | 0 : 0;
+    const start = 2 * event.hashStart;
+    const { hasParent } = event;
+    let parentLow = hasParent ? hashes[start - 2]! | 0 : 0;
+    let parentHigh = hasParent ? hashes[start - 1]! | 0 : 0;
     this.#words[NAME] = parentLow;
     this.#words[NAME + 1] = parentHigh;
-    for (let i = 0; i < count; i++, at += 2) {
-      const low = hashes[at]! | 0;
-      const high = hashes[at + 1]! | 0;
-      names[2 * i] = low;
-      names[2 * i + 1] = high;
-      proofs[i] = proofOf(hasParent, parentLow, parentHigh, locals[2 * i]!, locals[2 * i + 1]!);
-      hasParent = true;
-      parentLow = low;
-      parentHigh = high;
+    for (let i = 0, at = 0; i < count; i++, at += 2) {
+      proofs[i] = proofOf(i > 0 || hasParent, parentLow, parentHigh, locals[at]!, locals[at + 1]!);
+      parentLow = hashes[start + at]! | 0;
+      parentHigh = hashes[start + at + 1]! | 0;
+      names[at] = parentLow;
+      names[at + 1] = parentHigh;
     }
   }
 
@@ -155,7 +152,7 @@ export class BlockStore {
     const held = index.holdAll(source, context, run, i, i + news, this.#places, this.#parent);
     this.#hasKnown ||= held < news;
     if (held === 0) return 0;
-    for (let at = i; at < i + held; at++) this.#mention(run.blocks[at]!);
+    this.#mentionAll(run.blocks, i, i + held);
     source.lastHolding = run.holdings[i + held - 1]!;
     this.#previous = run.blocks[i + held - 1]!;
     return held;
@@ -333,12 +330,21 @@ export class BlockStore {
   }
 
   #mention(block: number): void {
-    if (this.#mentions === this.#mentioned.length) {
-      const longer = new Int32Array(2 * this.#mentions);
-      longer.set(this.#mentioned);
-      this.#mentioned = longer;
-    }
+    if (this.#mentions === this.#mentioned.length) this.#widenMentioned(2 * this.#mentions);
     this.#mentioned[this.#mentions++] = block;
+  }
+
+  #mentionAll(blocks: Int32Array, from: number, to: number): void {
+    const mentions = this.#mentions + to - from;
+    if (mentions > this.#mentioned.length) this.#widenMentioned(2 * mentions);
+    this.#mentioned.set(blocks.subarray(from, to), this.#mentions);
+    this.#mentions = mentions;
+  }
+
+  #widenMentioned(length: number): void {
+    const longer = new Int32Array(length);
+    longer.set(this.#mentioned);
+    this.#mentioned = longer;
   }
 
   /** A known block, perhaps in one more place. */

@@ -93,10 +93,10 @@ export class Blocks {
     const number = context | 0;
     let at = this.records.at(block);
     // As many as there are whole records behind this one.
-    const end = Math.min(to, from + Math.floor((words.length - at) / step) - 1);
-    let i = from;
+    const end = Math.min(to, from + Math.floor((words.length - at) / step) - 1) | 0;
+    let i = from | 0;
     for (; i < end; i++) {
-      at += step;
+      at = (at + step) | 0;
       const low = words[at]! ^ hashes[2 * i]!;
       const high = words[at + 1]! ^ hashes[2 * i + 1]!;
       if ((low | high | (words[at + CONTEXT]! ^ number)) !== 0) break;
@@ -213,14 +213,17 @@ export class Blocks {
    */
   createAll(context: Context, { hashes, blocks, holdings }: BlockRun, from: number, to: number, parent: number): void {
     const { data: words, words: step } = this.records;
-    const { number } = context;
-    const epoch = this.#epochOf(to - from);
+    const number = context.number | 0;
+    const epoch = this.#epochOf(to - from) | 0;
     const mayFollow = this.#mayFollow(to - from);
-    let before = parent;
+    const first = from | 0;
+    const end = to | 0;
+    let before = parent | 0;
     // The first of those that are still to be put into the table.
-    let listed = from;
+    let listed = first;
+    let following = 0;
     this.records.takeAll(blocks, from, to);
-    for (let i = from; i < to; i++) {
+    for (let i = first; i < end; i++) {
       const block = blocks[i]!;
       const at = Math.imul(block, step);
       words[at] = hashes[2 * i]!;
@@ -229,15 +232,16 @@ export class Blocks {
       words[at + HOLDERS] = holdings[i]!;
       words[at + NEWER] = before;
       words[at + EPOCH] = epoch;
-      if (i > from) words[Math.imul(before, step) + OLDER] = block;
+      if (i > first) words[Math.imul(before, step) + OLDER] = block;
       if (mayFollow && before !== 0 && block === before + 1) {
-        words[at + EPOCH]! |= FOLLOWS;
-        this.#following++;
+        words[at + EPOCH] = epoch | FOLLOWS;
+        following++;
         if (listed < i) context.table.addAll(hashes, blocks, listed, i);
         listed = i + 1;
       }
       before = block;
     }
+    this.#following += following;
     context.size += to - from;
     this.#link(context, blocks[from]!, before, parent);
     if (listed < to) context.table.addAll(hashes, blocks, listed, to);

@@ -250,7 +250,8 @@ export class HashTable {
   #locate({ marks, segments }: SimdSlots, from: number, to: number): void {
     const directory = this.#directory;
     const shift = this.#shift;
-    for (let at = from; at < to; at++) segments[at] = directory[(marks[at]! >>> 1) >>> shift]!;
+    const end = to | 0;
+    for (let at = from | 0; at < end; at++) segments[at] = directory[(marks[at]! >>> 1) >>> shift]!;
   }
 
   /** Whether this is the record of the hash. */

@@ -109,7 +109,8 @@ export class Holders {
    * for their holding have it already. Returns how many that are.
    */
   addAll({ blocks, holdings }: BlockRun, source: number, from: number, to: number): number {
-    for (let i = from; i < to; i++) {
+    const end = to | 0;
+    for (let i = from | 0; i < end; i++) {
       const holding = holdings[i]!;
       const head = this.#blocks.holders(blocks[i]!);
       if (head === holding) continue;

@@ -13,6 +13,8 @@ const NEXT_BITS = 27;
 const NEXT_MASK = (1 << NEXT_BITS) - 1;
 const PROOF_BITS = 24;
 const PROOF_MASK = (1 << PROOF_BITS) - 1;
+/** What stands for the name of the block before where there is none. Signed, or V8 would count in floating point. */
+const NO_PARENT = 0x9e37_79b9 | 0;
 
 /** Highest number of a source: it takes 13 bits, in what is left of two words. */
 export const MAX_SOURCE: number = (1 << (32 - NEXT_BITS + 32 - PROOF_BITS)) - 1;
@@ -109,13 +111,15 @@ export class Holdings {
     const words = this.records.data;
     const upper = (source >>> (32 - NEXT_BITS)) << PROOF_BITS;
     const lower = source << NEXT_BITS;
+    const set = places << BLOCK_BITS;
     this.records.takeAll(into, from, to);
-    for (let i = from; i < to; i++) {
+    const end = to | 0;
+    for (let i = from | 0; i < end; i++) {
       const at = Math.imul(into[i]!, WORDS);
       words[at] = names[2 * i]!;
       words[at + 1] = names[2 * i + 1]!;
       words[at + PROOF] = proofs[i]! | upper;
-      words[at + BLOCK] = places << BLOCK_BITS;
+      words[at + BLOCK] = set;
       words[at + NEXT] = lower;
     }
   }
@@ -123,7 +127,8 @@ export class Holdings {
   /** Of new ones, from number `from` to before `to`. */
   setBlocks(holdings: Int32Array, blocks: Int32Array, from: number, to: number): void {
     const words = this.records.data;
-    for (let i = from; i < to; i++) words[Math.imul(holdings[i]!, WORDS) + BLOCK]! |= blocks[i]!;
+    const end = to | 0;
+    for (let i = from | 0; i < end; i++) words[Math.imul(holdings[i]!, WORDS) + BLOCK]! |= blocks[i]!;
   }
 
   /** Whether it is in use, and that source's under this name. One that has lost its number, 0, has none. */
@@ -160,7 +165,7 @@ export function proofOf(
   localLow: number,
   localHigh: number,
 ): number {
-  let mixed = hasParent ? Math.imul(parentLow ^ localHigh, 0x85ebca6b) ^ Math.imul(parentHigh, 0xc2b2ae35) : 0x9e3779b9;
+  let mixed = hasParent ? Math.imul(parentLow ^ localHigh, 0x85ebca6b) ^ Math.imul(parentHigh, 0xc2b2ae35) : NO_PARENT;
   mixed = Math.imul(mixed ^ (mixed >>> 15) ^ localLow, 0x27d4eb2f);
   mixed = Math.imul(mixed ^ (mixed >>> 13) ^ localHigh, 0x165667b1);
   return (mixed ^ (mixed >>> 16)) & PROOF_MASK;

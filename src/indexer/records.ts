@@ -75,7 +75,8 @@ export class Records {
     const { data } = this;
     let free = this.#free;
     let next = this.#next;
-    for (let i = from; i < to; i++) {
+    const end = to | 0;
+    for (let i = from | 0; i < end; i++) {
       if (free === 0) {
         into[i] = next++;
       } else {
