@@ -30,7 +30,7 @@ export class HashTable {
   readonly #records: Records;
   readonly #segments: Segments;
   /** Keeps keys that meet in one segment from being prepared: an engine chooses its hashes. */
-  readonly #secret: number;
+  readonly #secret: number = 0;
   #directory: Int32Array = new Int32Array(0);
   /** By how much a mark is shifted to give its entry in the directory, less the first bit. */
   #shift = 31;

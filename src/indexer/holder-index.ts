@@ -41,7 +41,7 @@ export class HolderIndex {
   readonly #sets: PlaceSets;
   readonly #options: ResolvedTableOptions;
   /** Reading the clock for each block would cost as much as hashing it. */
-  readonly expires: boolean;
+  readonly expires: boolean = false;
   /** (block, source) pairs. */
   #pairs = 0;
   /** The block that was given a holder last; 0 where it was forgotten. */

@@ -7,11 +7,11 @@ import { GrowingMemory } from "./growing-memory.ts";
  * record that is in use are the hash by which a `HashTable` finds it.
  */
 export class Records {
-  /** Of a record. */
-  readonly words: number;
+  /** Of a record. What begins as nothing, and not as a number, V8 looks at anew whenever it is read. */
+  readonly words: number = 0;
   /** Of all records. */
   data: Int32Array = new Int32Array(0);
-  readonly #limit: number;
+  readonly #limit: number = 0;
   readonly #memory: GrowingMemory;
   #capacity = 0;
   #next = 1;

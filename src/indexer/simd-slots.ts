@@ -33,8 +33,8 @@ export class SimdSlots {
   /** Of each mark, where its segment begins, in words. All segments are of the same size. */
   readonly segments: Int32Array;
   readonly records: Int32Array;
-  readonly #run: number;
-  readonly #moved: number;
+  readonly #run: number = 0;
+  readonly #moved: number = 0;
   readonly #exports: Exports;
 
   /**
