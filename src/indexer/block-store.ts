@@ -96,14 +96,15 @@ export class BlockStore {
     this.#hashLocals(batch, event, count);
     const { names, locals, proofs } = this.#run;
     const { hashes } = batch;
-    const start = 2 * event.hashStart;
+    const start = (2 * event.hashStart) | 0;
+    const words = (2 * count) | 0;
     const { hasParent } = event;
     let parentLow = hasParent ? hashes[start - 2]! | 0 : 0;
     let parentHigh = hasParent ? hashes[start - 1]! | 0 : 0;
     this.#words[NAME] = parentLow;
     this.#words[NAME + 1] = parentHigh;
-    for (let i = 0, at = 0; i < count; i++, at += 2) {
-      proofs[i] = proofOf(i > 0 || hasParent, parentLow, parentHigh, locals[at]!, locals[at + 1]!);
+    for (let at = 0; at < words; at = (at + 2) | 0) {
+      proofs[at >> 1] = proofOf(at > 0 || hasParent, parentLow, parentHigh, locals[at]!, locals[at + 1]!);
       parentLow = hashes[start + at]! | 0;
       parentHigh = hashes[start + at + 1]! | 0;
       names[at] = parentLow;
@@ -130,7 +131,8 @@ export class BlockStore {
   #chainFrom(i: number, count: number): void {
     const { locals, hashes } = this.#run;
     const to = Math.min(count, i + MAX_RUN);
-    for (let at = 2 * i; at < 2 * to; at++) hashes[at] = locals[at]!;
+    const end = (2 * to) | 0;
+    for (let at = (2 * i) | 0; at < end; at++) hashes[at] = locals[at]!;
     this.#hasher.chain(this.#words[PARENT]!, this.#words[PARENT + 1]!, hashes, 2 * i, to - i);
     this.#chainedTo = to;
   }
