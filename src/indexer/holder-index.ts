@@ -282,15 +282,10 @@ export class HolderIndex {
     const block = this.holdings.block(holding);
     const context = this.contextOf(block);
     source.names.remove(context.blockSize, this.holdings.low(holding), this.holdings.high(holding), holding);
-    this.holders.remove(block, source.number, holding);
+    if (!this.holders.remove(block, source.number, holding)) this.#count(source, -1);
     this.#sets.forget(holding, this.holdings.places(holding));
     this.holdings.free(holding);
-    if (this.blocks.holders(block) === 0) {
-      this.#count(source, -1);
-      this.#forget(block);
-    } else if (this.holders.name(block, source.number) === 0) {
-      this.#count(source, -1);
-    }
+    if (this.blocks.holders(block) === 0) this.#forget(block);
   }
 
   /**
@@ -308,12 +303,10 @@ export class HolderIndex {
       const holding = run.holdings[i]!;
       if (holding === 0) continue;
       const block = run.blocks[i]!;
-      holders.remove(block, number, holding);
+      if (!holders.remove(block, number, holding)) lost++;
       this.#sets.forget(holding, holdings.places(holding));
       holdings.free(holding);
       if (blocks.holders(block) === 0) run.blocks[forgotten++] = block;
-      else if (holders.name(block, number) !== 0) continue;
-      lost++;
     }
     this.#count(source, -lost);
     // The highest first, whichever way the engine goes: none is put into the table to be taken out again, and who takes the

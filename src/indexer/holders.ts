@@ -138,19 +138,19 @@ export class Holders {
     return oldest;
   }
 
-  remove(block: number, source: number, holding: number): void {
+  /** Returns whether the source has another name for the block. */
+  remove(block: number, source: number, holding: number): boolean {
     this.#blocks.setUnlike(block);
     const crowd = this.crowd(block);
-    if (crowd === undefined) {
-      this.#unlist(block, holding);
-      return;
-    }
+    if (crowd === undefined) return this.#unlist(block, source, holding);
     // Nothing of a crowd shrinks or grows here. Who holds the block plainly has no other name for it.
     const isLastName = ((crowd.plain[source >>> 5]! >>> (source & 31)) & 1) === 1;
     crowd.remove(source, holding);
     if (isLastName) crowd.mark(source, false, false);
     else this.#mark(crowd, source);
+    const hasOther = crowd.head(source) !== 0;
     if (crowd.size < MIN_CROWD) this.#disperse(block);
+    return hasOther;
   }
 
   /** To be called when the places of a holding have changed. */
@@ -207,15 +207,20 @@ export class Holders {
     return names;
   }
 
-  #unlist(block: number, holding: number): void {
-    const next = this.#holdings.next(holding);
-    let before = this.list(block);
-    if (before === holding) {
-      this.#blocks.setHolders(block, next);
-      return;
+  #unlist(block: number, source: number, holding: number): boolean {
+    let before = 0;
+    let hasOther = false;
+    for (let other = this.list(block); other !== 0; other = this.#holdings.next(other)) {
+      if (other !== holding) {
+        if (this.#holdings.source(other) === source) hasOther = true;
+        before = other;
+      } else if (before === 0) {
+        this.#blocks.setHolders(block, this.#holdings.next(holding));
+      } else {
+        this.#holdings.setNext(before, this.#holdings.next(holding));
+      }
     }
-    while (this.#holdings.next(before) !== holding) before = this.#holdings.next(before);
-    this.#holdings.setNext(before, next);
+    return hasOther;
   }
 
   /** From the oldest on, so that each source's names keep their order. */
