@@ -183,8 +183,8 @@ export class UsualEvent {
 export function tokenIds(start: number, tokens: Uint32Array, first: number, last: number): number {
   let at = start;
   let to = first;
-  if (tokens === SIMD_TOKENS && last - first >= 4) {
-    to = last - ((last - first) & 3);
+  if (tokens === SIMD_TOKENS && last - first >= 8) {
+    to = last - ((last - first) & 7);
     at = SIMD!.read(start, first, to);
     if (at === OTHER) return OTHER;
   }
