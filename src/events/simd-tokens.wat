@@ -1,8 +1,9 @@
 ;; Token ids, eight at a time: `tokenIds` in usual-event.ts is the same in plain JavaScript, and its oracle.
 ;; Made into simd-tokens-code.ts by `npm run build:wasm`.
 (module
-  ;; Eight pages: the payload from byte 0 on, token ids from byte 262,144 on.
-  (memory (export "memory") 8 8)
+  ;; Eleven pages: the payload from byte 0 on, token ids from byte 262,144 on, and from byte 524,288 on what simd-hash.wat
+  ;; needs, by which they are hashed where they are.
+  (memory (export "memory") 11 11)
 
   ;; MessagePack's unsigned integers of at most 32 bits (1, 2, 3 or 5 bytes) from byte $at on, as words to $to until $end: at
   ;; least one and a multiple of eight. The position behind them, or -1 where one of them is something else.
