@@ -81,13 +81,16 @@ export class EventReader {
     this.#extraKeys = new ExtraKeysReader(reader);
   }
 
-  /** Position behind the event that the `UsualEvent` could not read just now, or not to its end; or `OTHER`. */
-  read(start: number, batch: PackedBatch): number {
+  /**
+   * Position behind the event that the `UsualEvent` could not read just now, or not to its end, and behind those that follow
+   * and were read with it, `most` at most in all; or `OTHER`.
+   */
+  read(start: number, batch: PackedBatch, most: number): number {
     const reader = this.#reader;
     const head = reader.bytes[start]!;
     const { tailAt } = this.#usual;
     if (tailAt !== OTHER) return this.#tail(tailAt, batch, head);
-    const after = this.#removal.read(start, batch);
+    const after = this.#removal.read(start, batch, most);
     return after === OTHER ? this.#unusual(start, batch, head) : after;
   }
 

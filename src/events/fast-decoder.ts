@@ -60,7 +60,7 @@ export class FastDecoder {
     batch.ts = VIEW.getFloat64(2);
     const start = EVENTS_AT + 1;
     let at = this.#usual.read(start, batch);
-    if (at === OTHER) at = this.#unusual(start, payload, 0, batch);
+    if (at === OTHER) at = this.#unusual(start, payload, 0, 1, batch);
     if (at === OTHER) return OTHER;
     const rank = BYTES[at]!;
     if (rank >= 0x80) return this.#rank(at, batch);
@@ -94,20 +94,23 @@ export class FastDecoder {
     const usual = this.#usual;
     let at = this.#reader.arrayHead(start);
     const count = this.#reader.number;
-    for (let index = 0; index < count && at !== OTHER; index++) {
+    let index = 0;
+    while (index < count && at !== OTHER) {
       const after = usual.read(at, batch);
-      at = after === OTHER ? this.#unusual(at, payload, index, batch) : after;
+      at = after === OTHER ? this.#unusual(at, payload, index, count - index, batch) : after;
+      // One more, or a run of removals.
+      index = batch.eventCount + batch.errors.length;
     }
     return at;
   }
 
-  /** Reads the event that the `UsualEvent` could not read just now. */
-  #unusual(start: number, payload: Uint8Array, index: number, batch: PackedBatch): number {
+  /** Reads the event that the `UsualEvent` could not read just now, and perhaps some that follow: `most` at most in all. */
+  #unusual(start: number, payload: Uint8Array, index: number, most: number, batch: PackedBatch): number {
     const { tailAt } = this.#usual;
     const event = tailAt === OTHER ? undefined : batch.events[batch.eventCount - 1]!;
     const hashCount = event === undefined ? batch.hashCount : event.hashStart - 1;
     const tokenCount = event === undefined ? batch.tokenCount : event.tokenStart;
-    const at = this.#events.read(start, batch);
+    const at = this.#events.read(start, batch, most);
     if (at !== OTHER) return at;
     batch.truncate(index - batch.errors.length, hashCount, tokenCount);
     return this.#otherEvent(start, payload, index, batch);

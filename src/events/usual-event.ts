@@ -94,7 +94,7 @@ export class UsualEvent {
       hashes[2 * hashStart] = VIEW.getInt32(at + 5);
       at += 9;
     } else {
-      at = reader.hashesTo(at, hashes, hashStart, hashCount);
+      at = hashesTo(reader, at, hashes, hashStart, hashCount);
       if (at === OTHER) return OTHER;
     }
     if (isMap) {
@@ -176,6 +176,21 @@ export class UsualEvent {
   }
 }
 
+/** As `WireReader.hashesTo`, but that integers of 64 bits, as nearly all are, may reach 8 bytes behind the payload. */
+function hashesTo(reader: WireReader, start: number, hashes: Uint32Array, first: number, count: number): number {
+  const last = 2 * (first + count);
+  let at = start;
+  for (let to = 2 * first; to < last && at !== OTHER; to += 2) {
+    if (BYTES[at] !== UINT64) at = reader.hash(at, hashes, to);
+    else {
+      hashes[to + 1] = VIEW.getInt32(at + 1);
+      hashes[to] = VIEW.getInt32(at + 5);
+      at += 9;
+    }
+  }
+  return at;
+}
+
 /**
  * Token ids to `tokens`, from `first` to before `last`, as `WireReader.tokens` reads them, by `SimdTokens` where those are
  * its own. They may reach behind the payload.
@@ -183,8 +198,8 @@ export class UsualEvent {
 export function tokenIds(start: number, tokens: Uint32Array, first: number, last: number): number {
   let at = start;
   let to = first;
-  if (tokens === SIMD_TOKENS && last - first >= 4) {
-    to = last - ((last - first) & 3);
+  if (tokens === SIMD_TOKENS && last - first >= 8) {
+    to = last - ((last - first) & 7);
     at = SIMD!.read(start, first, to);
     if (at === OTHER) return OTHER;
   }

@@ -20,7 +20,8 @@ const ARRAY_FRONT = wireRun("BlockRemoved");
 
 /**
  * Reads in one go a `BlockRemoved` as nearly all are: of one block, named by an integer of 64 bits, with its hash in front,
- * and behind that the same as the last one had there. One that is not so leaves nothing in the batch.
+ * and behind that the same as the last one had there; and those that follow it, since a long prompt that makes room for
+ * itself removes as many. One that is not so leaves nothing in the batch.
  */
 export class UsualRemoval {
   readonly #reader: WireReader;
@@ -32,26 +33,32 @@ export class UsualRemoval {
     this.#reader = reader;
   }
 
-  /** Position behind the event, or `OTHER`. */
-  read(start: number, batch: PackedBatch): number {
+  /** Position behind the event and those like it that follow, `most` at most in all; `OTHER` if it is none. */
+  read(start: number, batch: PackedBatch, most: number): number {
     const reader = this.#reader;
-    const hashesAt = this.#hashesAt(start);
-    if (hashesAt === OTHER) return OTHER;
-    const tailAt = hashesAt + HASHES_LENGTH;
-    const after = tailAt + this.#tail.length;
-    if (after > reader.end || !this.#tail.isAt(tailAt, BYTES[start]!) || !reader.spend(COST)) return OTHER;
-    batch.reserveHashes(1);
-    const event = batch.nextEvent();
-    event.type = PackedType.removed;
-    event.hasParent = false;
-    event.tokenCount = 0;
-    event.medium = this.#medium;
-    event.groupIdx = this.#groupIdx;
-    event.hashStart = batch.hashCount++;
-    event.hashCount = 1;
-    batch.hashes[2 * event.hashStart + 1] = VIEW.getInt32(hashesAt + 2);
-    batch.hashes[2 * event.hashStart] = VIEW.getInt32(hashesAt + 6);
-    return after;
+    const { end } = reader;
+    const tail = this.#tail;
+    let at = start;
+    for (let left = most; left > 0; left--) {
+      const hashesAt = this.#hashesAt(at);
+      if (hashesAt === OTHER) break;
+      const tailAt = hashesAt + HASHES_LENGTH;
+      const after = tailAt + tail.length;
+      if (after > end || !tail.isAt(tailAt, BYTES[at]!) || !reader.spend(COST)) break;
+      batch.reserveHashes(1);
+      const event = batch.nextEvent();
+      event.type = PackedType.removed;
+      event.hasParent = false;
+      event.tokenCount = 0;
+      event.medium = this.#medium;
+      event.groupIdx = this.#groupIdx;
+      event.hashStart = batch.hashCount++;
+      event.hashCount = 1;
+      batch.hashes[2 * event.hashStart + 1] = VIEW.getInt32(hashesAt + 2);
+      batch.hashes[2 * event.hashStart] = VIEW.getInt32(hashesAt + 6);
+      at = after;
+    }
+    return at === start ? OTHER : at;
   }
 
   /** Takes what stands behind the hash of the event between these positions, if that is in front, for the usual from now on. */

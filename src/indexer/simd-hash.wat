@@ -1,19 +1,21 @@
 ;; Hashes of sixteen blocks at a time: `SeededBlockHasher` in plain JavaScript does the same, and is its oracle.
 ;; Made into simd-hash-code.ts by `npm run build:wasm`.
 (module
-  ;; Three pages: tokens from byte 0 on, results from byte 65,536 on, and from byte 131,072 on the tokens of sixteen blocks as
-  ;; columns: first tokens of all of them, second ones, and so on.
-  (memory (export "memory") 3 3)
+  ;; That of simd-tokens.wat. Three of its pages are for this: results from byte 524,288 on; from byte 589,824 on the tokens of
+  ;; sixteen blocks as columns: first tokens of all of them, second ones, and so on; from byte 655,360 on tokens that are
+  ;; hashed, unless they are in this memory anyway.
+  (memory (import "tokens" "memory") 11 11)
 
-  ;; Blocks of $blockSize tokens, at most 1,024, stand one after the other; $count of them is a multiple of sixteen. The
-  ;; result of each is two words, one of each lane of the hash, that begin with $initA and $initB: the local hash. Results
-  ;; from byte $chained on become chained ones, the first of which comes after the block of hash $parentA, $parentB.
+  ;; Blocks of $blockSize tokens, at most 1,024, stand one after the other from byte $tokens on; $count of them is a multiple
+  ;; of sixteen. The result of each is two words, one of each lane of the hash, that begin with $initA and $initB: the local
+  ;; hash. Results from byte $chained on become chained ones, the first of which comes after the block of hash $parentA,
+  ;; $parentB.
   ;;
   ;; A multiplication takes ten cycles, and the next one of a lane has to wait for it: so four times four blocks go side by
   ;; side, one token of each in a turn of the loop, in which nothing waits for anything else, and at which end V8 does not
   ;; put it into another order. A chain waits likewise, so that a link of it in each turn takes next to nothing.
   (func (export "hashes")
-    (param $blockSize i32) (param $count i32)
+    (param $tokens i32) (param $blockSize i32) (param $count i32)
     (param $initA i32) (param $initB i32) (param $multiplierA i32) (param $multiplierB i32)
     (param $chained i32) (param $parentA i32) (param $parentB i32)
     (local $block i32) (local $bytes i32) (local $first i32) (local $end i32) (local $fours i32)
@@ -29,14 +31,14 @@
     (local.set $bytes (i32.shl (local.get $blockSize) (i32.const 2)))
     (local.set $byA (i32x4.splat (local.get $multiplierA)))
     (local.set $byB (i32x4.splat (local.get $multiplierB)))
-    (local.set $result (i32.const 65536))
-    (local.set $columnsEnd (i32.add (i32.const 131072) (i32.shl (local.get $blockSize) (i32.const 6))))
+    (local.set $result (i32.const 524288))
+    (local.set $columnsEnd (i32.add (i32.const 589824) (i32.shl (local.get $blockSize) (i32.const 6))))
 
     (block $done
       (loop $sixteen
         (br_if $done (i32.ge_s (local.get $block) (local.get $count)))
-        (local.set $first (i32.mul (local.get $block) (local.get $bytes)))
-        (local.set $column (i32.const 131072))
+        (local.set $first (i32.add (local.get $tokens) (i32.mul (local.get $block) (local.get $bytes))))
+        (local.set $column (i32.const 589824))
 
         ;; Rows of four blocks, one for each block, become columns, one for each token.
         (loop $four
@@ -91,7 +93,7 @@
               (br $one)))
           (local.set $first (i32.add (local.get $first) (i32.shl (local.get $bytes) (i32.const 2))))
           (local.set $column (i32.add (local.get $column) (i32.const 16)))
-          (br_if $four (i32.lt_u (local.get $column) (i32.const 131136))))
+          (br_if $four (i32.lt_u (local.get $column) (i32.const 589888))))
 
         (local.set $a0 (i32x4.splat (local.get $initA)))
         (local.set $b0 (i32x4.splat (local.get $initB)))
@@ -101,7 +103,7 @@
         (local.set $b2 (i32x4.splat (local.get $initB)))
         (local.set $a3 (i32x4.splat (local.get $initA)))
         (local.set $b3 (i32x4.splat (local.get $initB)))
-        (local.set $to (i32.const 131072))
+        (local.set $to (i32.const 589824))
         (loop $token_of_all
           (local.set $token (v128.load (local.get $to)))
           (local.set $a0 (i32x4.mul (v128.xor (local.get $a0) (local.get $token)) (local.get $byA)))

@@ -184,6 +184,34 @@ describe("decodePackedBatch", () => {
     checkSame(payload);
   });
 
+  it("agrees with it on removals that follow each other, whatever stands between them, cut off anywhere", () => {
+    const hash = fc.bigInt(0n, 2n ** 64n - 1n);
+    const usual = fc.tuple(hash, fc.constantFrom("GPU", "GPU", "CPU"));
+    const other = fc.constantFrom<readonly unknown[]>(
+      ["BlockRemoved", [1]],
+      ["BlockRemoved", [2n ** 63n, 2n ** 62n], "GPU"],
+      ["BlockRemoved", 7],
+      ["BlockMoved"],
+      ["AllBlocksCleared"],
+      ["BlockStored", [2n ** 63n], null, [1, 2], 2],
+    );
+    const asArray = ([of, medium]: [bigint, string]): unknown => ["BlockRemoved", [of], medium];
+    const asMap = ([of, medium]: [bigint, string]): unknown => ({ type: "BlockRemoved", block_hashes: [of], medium });
+    const event = fc.oneof({ weight: 6, arbitrary: usual.map(asArray) }, usual.map(asMap), other);
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 40 }), fc.nat(), fc.nat(), (events, cut, claimed) => {
+        const payload = encode([1.5, events, 0], { useBigInt64: true });
+        checkSame(payload);
+        checkSame(payload.subarray(0, cut % (payload.length + 1)));
+        // Of an array of up to 15 events the head says how many; more or fewer follow then.
+        if (events.length > 15) return;
+        payload[10] = 0x90 | (claimed % 16);
+        checkSame(payload);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
   it("agrees with it where many events cannot be read", () => {
     for (const bad of [63, 64, 65, 200]) {
       const events = Array.from({ length: bad }, (_, i) => ["BlockStored", [i], null, [1, 2, 3], 2]);

@@ -80,20 +80,21 @@ describe("SimdTokens", () => {
   it("refuses each head that begins no unsigned integer up to 32 bits, in each place", () => {
     for (let head = 0; head < 256; head++) {
       const isToken = head < 0x80 || (head >= 0xcc && head <= 0xce);
-      for (let place = 0; place < 9; place++) {
-        const bytes = [...new Array<number>(place).fill(1), head, ...new Array<number>(12).fill(2)];
-        assert.equal(read(bytes, 4, 0, 9) !== null, isToken, `${head} at ${place}`);
+      for (let place = 0; place < 17; place++) {
+        const bytes = [...new Array<number>(place).fill(1), head, ...new Array<number>(20).fill(2)];
+        assert.equal(read(bytes, 4, 0, 17) !== null, isToken, `${head} at ${place}`);
       }
     }
   });
 
   it("reads to the last of its words, and from the last bytes of a payload", () => {
     const last = simd.tokens.length;
-    const bytes = [1, 2, 3, 0xce, 0, 1, 0, 0];
-    assert.deepEqual(read(bytes, simd.payload.length - 400, last - 4, 4), Uint32Array.of(1, 2, 3, 65_536));
+    const bytes = [1, 2, 3, 0xce, 0, 1, 0, 0, 4, 5, 6, 0xcc, 7];
+    const tokens = Uint32Array.of(1, 2, 3, 65_536, 4, 5, 6, 7);
+    assert.deepEqual(read(bytes, simd.payload.length - 400, last - 8, 8), tokens);
     MEMORY.set(bytes, MEMORY.length - bytes.length);
-    assert.equal(simd.read(MEMORY.length - bytes.length, 8, 12), MEMORY.length);
-    assert.deepEqual(simd.tokens.slice(8, 12), Uint32Array.of(1, 2, 3, 65_536));
+    assert.equal(simd.read(MEMORY.length - bytes.length, 8, 16), MEMORY.length);
+    assert.deepEqual(simd.tokens.slice(8, 16), tokens);
   });
 
   it("has the tokens of the first batch, and of that one only", () => {

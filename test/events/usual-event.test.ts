@@ -28,6 +28,13 @@ const STORED = {
   cacheSalt: null,
 } as const;
 
+/** Of more blocks than one. */
+const LONGER = {
+  ...STORED,
+  blockHashes: [2n ** 64n - 6n, 2n ** 63n + 8n, 2n ** 62n + 9n],
+  tokenIds: Uint32Array.from({ length: 15 }, (_, i) => STORED.tokenIds[i % 5]! - i),
+};
+
 const TOKENLESS = { ...STORED, tokenIds: new Uint32Array() };
 
 const ENCODINGS = ["map", "array"] as const;
@@ -74,7 +81,7 @@ describe("UsualEvent", () => {
         const end = load(medium);
         assert.equal(usual.read(start, batch), -1, `${encoding} ${medium}`);
         assert.notEqual(usual.tailAt, -1, `${encoding} ${medium}`);
-        assert.equal(events.read(start, batch), end);
+        assert.equal(events.read(start, batch, 1), end);
         assert.deepEqual(unpackEvent(batch, 0), { ...STORED, medium });
         load(medium);
         assert.equal(usual.read(start, batch), end, `${encoding} ${medium}`);
@@ -89,7 +96,7 @@ describe("UsualEvent", () => {
       // Tails of all lengths, as far as words are concerned.
       const media = ["G", "GP", "GPU", "CPU2", "CPU_3", "DISK_4", "TIER__5", "TIER___6"];
       const events = media.map((medium) => ({ ...STORED, medium }));
-      for (const event of [...events, { ...STORED, extraKeys: [["sql"]], parentBlockHash: null }]) {
+      for (const event of [...events, LONGER, { ...STORED, extraKeys: [["sql"]], parentBlockHash: null }]) {
         const usual = encodeEventBatch({ ts: 1.5, events: [event, event], dataParallelRank: 0 }, { encoding });
         for (let at = 0; at < usual.length; at++) {
           for (const to of [0x00, 0x80, 0x91, 0xc0, 0xc1, 0xce, 0xdc, usual[at]! ^ 1]) {

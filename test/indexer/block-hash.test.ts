@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { SimdTokens } from "../../src/events/simd-tokens.ts";
 import { randomHashSeed, SeededBlockHasher } from "../../src/indexer/block-hash.ts";
 import { SimdHash } from "../../src/indexer/simd-hash.ts";
 import { WholeHasher } from "./support.ts";
@@ -213,7 +214,8 @@ function withExtra(hasher: WholeHasher, i: number, flip: number): bigint {
 }
 
 describe("SimdHash", () => {
-  const simd = new SimdHash();
+  const home = new SimdTokens();
+  const simd = new SimdHash(home);
 
   it("gives what plain JavaScript gives, for any number of blocks of any size, wherever they stand", () => {
     const shape = fc.record({
@@ -243,6 +245,33 @@ describe("SimdHash", () => {
         hashers[1]!.chain(low, high, plain!, 2, blocks);
         assert.deepEqual(fastChain, plain);
         assert.deepEqual(plainChain, plain);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it("gives the same of the tokens that are in its memory, wherever they stand there, and leaves them as they are", () => {
+    const words = home.tokens.length;
+    const shape = fc.record({
+      blockSize: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 1_100 })),
+      blocks: fc.nat({ max: 50 }),
+      behind: fc.oneof(fc.nat({ max: 20 }), fc.nat({ max: words })),
+      seed: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+    });
+    fc.assert(
+      fc.property(shape, ({ blockSize, blocks, behind, seed }) => {
+        const prompt = numbers(blocks * blockSize, 150_000, Number(seed & 0xffffn));
+        const start = Math.max(0, words - behind - prompt.length);
+        home.tokens.set(prompt, start);
+        const [fast, plain] = [simd, null].map((each) => {
+          const hasher = new SeededBlockHasher(seed, each);
+          const out = new Int32Array(4 * blocks + 4).fill(7);
+          hasher.locals(home.tokens, start, blockSize, blocks, out, 2);
+          hasher.hashes(home.tokens, start, blockSize, blocks, 1, 2, out, 2 * blocks + 2);
+          return out;
+        });
+        assert.deepEqual(fast, plain);
+        assert.deepEqual(home.tokens.slice(start, start + prompt.length), prompt);
       }),
       { numRuns: 200 },
     );
