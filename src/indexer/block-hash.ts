@@ -193,7 +193,8 @@ export class SeededBlockHasher implements BlockHasher {
     const multiplierB = this.#constants[MULTIPLIER_B]!;
     let a = parentLow | 0;
     let b = parentHigh | 0;
-    for (let to = at; to < at + 2 * count; to += 2) {
+    const end = (at + 2 * count) | 0;
+    for (let to = at | 0; to < end; to += 2) {
       a = (Math.imul(a ^ (a >>> 15), multiplierA) + out[to]!) | 0;
       b = (Math.imul(b ^ (b >>> 13), multiplierB) + out[to + 1]!) | 0;
       out[to] = a;

@@ -114,21 +114,12 @@ export class Holders {
       const holding = holdings[i]!;
       const head = this.#blocks.holders(blocks[i]!);
       if (head === holding) continue;
-      if (head <= 0 || !this.#isShortWithout(head, source)) return i - from;
+      if (head <= 0 || !this.#holdings.isShortWithout(head, source, MAX_LIST)) return i - from;
       this.#blocks.setUnlike(blocks[i]!);
       this.#blocks.setHolders(blocks[i]!, holding);
       this.#holdings.setNext(holding, head);
     }
     return to - from;
-  }
-
-  /** Whether the list has nothing of the source, and room for one more. */
-  #isShortWithout(head: number, source: number): boolean {
-    let length = 1;
-    for (let holding = head; holding !== 0; holding = this.#holdings.next(holding)) {
-      if (this.#holdings.source(holding) === source || ++length > MAX_LIST) return false;
-    }
-    return true;
   }
 
   /** The source's oldest name for a block that it holds. */

@@ -56,7 +56,7 @@ export class Holdings {
   source(holding: number): number {
     const words = this.records.data;
     const at = this.records.at(holding);
-    return ((words[at + PROOF]! >>> PROOF_BITS) << (32 - NEXT_BITS)) | (words[at + NEXT]! >>> NEXT_BITS);
+    return sourceOf(words[at + PROOF]!, words[at + NEXT]!);
   }
 
   /** See `proofOf`. */
@@ -79,6 +79,20 @@ export class Holdings {
     const words = this.records.data;
     const at = this.records.at(holding) + NEXT;
     words[at] = (words[at]! & ~NEXT_MASK) | next;
+  }
+
+  /** Whether the list from this one on has nothing of the source, and less than so many. */
+  isShortWithout(first: number, source: number, most: number): boolean {
+    const words = this.records.data;
+    const other = source | 0;
+    let length = 1;
+    for (let holding = first | 0; holding !== 0; length++) {
+      const at = Math.imul(holding, WORDS);
+      const next = words[at + NEXT]!;
+      if (sourceOf(words[at + PROOF]!, next) === other || length >= most) return false;
+      holding = next & NEXT_MASK;
+    }
+    return true;
   }
 
   /** In no list yet, with its places still to be set; 0 where there is no number left. */
@@ -152,6 +166,11 @@ export class Holdings {
     data[at + NEXT] = 0;
     this.records.give(holding);
   }
+}
+
+/** What is left of these two words of a holding. */
+function sourceOf(proof: number, next: number): number {
+  return ((proof >>> PROOF_BITS) << (32 - NEXT_BITS)) | (next >>> NEXT_BITS);
 }
 
 /**
