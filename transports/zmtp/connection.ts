@@ -33,7 +33,8 @@ export interface ConnectionHost {
   admit(connection: Connection): void;
   /** An admitted connection is over. */
   release(connection: Connection): void;
-  deliver(connection: Connection, messages: Message[], bytes: number): void;
+  /** `chunk` is where the last of them came from, and those before that were delivered without one. */
+  deliver(connection: Connection, messages: Message[], bytes: number, chunk?: Uint8Array): void;
   /** Any command but PING, PONG and ERROR. Throws a TransportError to end the connection. */
   command(connection: Connection, command: Command): void;
 }
@@ -208,7 +209,7 @@ export class Connection implements Reader {
     this.#host.options.readTurns.read(this, chunk.length);
     try {
       if (this.#parser === null) this.#shake(this.#handshake.push(chunk));
-      else this.#read(this.#parser, chunk);
+      else this.#read(this.#parser, chunk, chunk);
     } catch (error) {
       this.fail(error);
     }
@@ -278,20 +279,22 @@ export class Connection implements Reader {
     this.#host.notify(this.endpoint, { status: "ready", connectionId: id });
   }
 
-  #read(parser: MessageParser, chunk: Uint8Array): void {
+  /** `chunk` is given on with its messages, where nothing but they can refer to it. */
+  #read(parser: MessageParser, bytes: Uint8Array, chunk?: Uint8Array): void {
     this.#heartbeat?.received();
     try {
-      parser.push(chunk);
+      parser.push(bytes);
     } finally {
-      this.#deliver(parser);
+      this.#deliver(parser, chunk);
     }
   }
 
-  #deliver(parser: MessageParser): void {
+  #deliver(parser: MessageParser, chunk?: Uint8Array): void {
     if (this.#status !== "ready") return;
-    const bytes = parser.heldBytes;
+    // Of memory that is used again a chunk may fill a part only.
+    const bytes = Math.max(parser.heldBytes, chunk?.buffer.byteLength ?? 0);
     const messages = parser.take();
-    if (messages.length > 0) this.#host.deliver(this, messages, bytes);
+    if (messages.length > 0) this.#host.deliver(this, messages, bytes, chunk);
   }
 
   #command(body: Uint8Array): void {
