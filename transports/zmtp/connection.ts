@@ -64,6 +64,10 @@ export class Connection implements Reader {
   #hasSent = false;
   /** By its socket, whose inbox is full. */
   #isPaused = false;
+  /** Neither paused nor held. */
+  #mayRead = true;
+  /** It takes what was read, and tells then whether to go on. */
+  #isReceiving = false;
   /** Somebody else decides about the peer. */
   #isJudging = false;
 
@@ -158,7 +162,7 @@ export class Connection implements Reader {
     if (this.#status !== "ready" || this.#isPaused) return;
     this.#isPaused = true;
     this.#host.options.readTurns.delete(this);
-    this.#socket.pause();
+    this.#stopReading();
     this.#heartbeat?.pause();
   }
 
@@ -166,17 +170,17 @@ export class Connection implements Reader {
     if (this.#status !== "ready" || !this.#isPaused) return;
     this.#isPaused = false;
     this.#host.options.readTurns.add(this);
-    this.#socket.resume();
+    this.#goOnReading();
     this.#heartbeat?.resume();
   }
 
   /** Reads no more until `release`, which comes soon: no peer takes that for silence. */
   hold(): void {
-    this.#socket.pause();
+    this.#stopReading();
   }
 
   release(): void {
-    this.#socket.resume();
+    this.#goOnReading();
   }
 
   /** Ends the connection because of the peer, or of us; the endpoint is put before the message. */
@@ -192,10 +196,7 @@ export class Connection implements Reader {
       this.#outbox.flushAll();
       this.#socket.end();
       // Unread bytes would make the system reset the connection, and the peer lose what it has not read yet.
-      this.#socket
-        .off("data", this.received)
-        .on("data", () => {})
-        .resume();
+      this.#socket.resume();
       const timer = clock.setTimeout(() => this.#socket.destroy(), lingerMs);
       this.#socket.once("close", () => clock.clearTimeout(timer));
     }
@@ -203,9 +204,13 @@ export class Connection implements Reader {
     return this.finished;
   }
 
-  /** Takes what the socket has read; who made the connection sees to that. */
-  readonly received = (chunk: Uint8Array): void => {
-    if (this.#status === "closed") return;
+  /**
+   * Takes what the socket has read, and tells whether it is to read on; who made the connection sees to both. A socket
+   * that stops so is begun again for less than one that was paused.
+   */
+  received(chunk: Uint8Array): boolean {
+    if (this.#status === "closed") return true;
+    this.#isReceiving = true;
     this.#host.options.readTurns.read(this, chunk.length);
     try {
       if (this.#parser === null) this.#shake(this.#handshake.push(chunk));
@@ -213,7 +218,9 @@ export class Connection implements Reader {
     } catch (error) {
       this.fail(error);
     }
-  };
+    this.#isReceiving = false;
+    return this.#mayRead;
+  }
 
   readonly #onEnd = (): void => this.#onError();
 
@@ -314,6 +321,16 @@ export class Connection implements Reader {
     }
   }
 
+  #stopReading(): void {
+    this.#mayRead = false;
+    if (!this.#isReceiving) this.#socket.pause();
+  }
+
+  #goOnReading(): void {
+    this.#mayRead = true;
+    if (!this.#isReceiving) this.#socket.resume();
+  }
+
   #frame(flags: number, body: Uint8Array): Uint8Array {
     return this.#codec === null ? encodeFrame(flags, body) : encodeWrappedFrame(this.#codec, flags, body);
   }
@@ -326,6 +343,8 @@ export class Connection implements Reader {
   #end(cause: TransportError | undefined, lingering = false): void {
     if (this.#status === "closed") return;
     this.#status = "closed";
+    // What still comes is read, and passed over.
+    this.#mayRead = true;
     this.#host.options.readTurns.delete(this);
     this.#cancelDeadline?.();
     this.#heartbeat?.stop();

@@ -115,8 +115,8 @@ export class Dialer {
 
   /** Unlike one that emits its data, such a socket reads nothing more from the moment when it is paused. */
   readonly #onRead = (bytes: number): boolean => {
-    this.#connection?.received(this.#host.options.chunks.copyOf(READ_BUFFER.subarray(0, bytes)));
-    return true;
+    const connection = this.#connection;
+    return connection === null || connection.received(this.#host.options.chunks.copyOf(READ_BUFFER.subarray(0, bytes)));
   };
 
   #connected(socket: NetSocket): void {
