@@ -32,6 +32,8 @@ export interface SocketOptions {
   /** Messages and bytes queued per peer before `send` drops (publisher, router) or throws (dealer). */
   readonly sendHighWaterMark?: number;
   readonly sendHighWaterMarkBytes?: number;
+  /** Whether a batch may be gone when the next one is asked for: its memory is used again, where the transport can. @default false */
+  readonly reusesMemory?: boolean;
 }
 
 /** What all four sockets share. Disposing equals `close()`; both are idempotent and leave no timer or socket behind. */

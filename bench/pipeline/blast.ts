@@ -24,8 +24,11 @@ interface PodBlast {
   readonly rest: Uint8Array;
 }
 
-/** One message of so many is sent before the clock starts: a receiver lives for weeks, and is compiled in the first second. */
-const FIRST = 3;
+/**
+ * One message of so many is sent before the clock starts: a receiver lives for weeks, and is compiled in the first second.
+ * With fewer there would be hardly a removal among them, which begin when caches are full.
+ */
+const FIRST = 2;
 
 /** So many blocks stored by so many pods, in the messages that `bench:index` makes. */
 export function makeBlast(requests: readonly TraceRequest[], podCount: number, storedBlocks: number): Blast {

@@ -22,7 +22,7 @@ const { values } = parseArgs({
       default: fileURLToPath(new URL("../../../shared/traces/conversation_trace.jsonl", import.meta.url)),
     },
     pods: { type: "string", default: "128" },
-    blocks: { type: "string", default: "1000000" },
+    blocks: { type: "string", default: "2000000" },
     rounds: { type: "string", default: "5" },
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
@@ -44,7 +44,7 @@ const say = (text: string): void => {
 
 say("making messages");
 const requests = await readTrace(values.trace, 6_000);
-const blast = makeBlast(requests, Number(values.pods), values.quick ? 100_000 : Number(values.blocks));
+const blast = makeBlast(requests, Number(values.pods), values.quick ? 200_000 : Number(values.blocks));
 const hasZeromq = isInstalled("zeromq");
 if (!hasZeromq) process.stderr.write("skipped: npm zeromq: it is not installed\n");
 const readings = await interleaved<"ours" | "naive", Reading>(

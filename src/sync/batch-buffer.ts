@@ -47,7 +47,7 @@ export class BatchBuffer {
     const present = this.#batches[place];
     const print = fingerprint(payload);
     if (present?.sequence === sequence) return present.print === print ? "known" : "conflict";
-    const batch = { sequence, payload: payload.slice(), print };
+    const batch = { sequence, payload: new Uint8Array(payload), print };
     if (place === this.#batches.length) this.#batches.push(batch);
     else this.#batches.splice(place, 0, batch);
     this.#bytes += payload.length + OVERHEAD_BYTES;

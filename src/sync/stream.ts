@@ -123,6 +123,7 @@ export class EventStream implements AsyncDisposable {
     try {
       this.#subscriber = transport.subscriber({
         receiveHighWaterMarkBytes: RECEIVE_HIGH_WATER_MARK_BYTES,
+        reusesMemory: true,
         onConnection: (_endpoint, state) => this.#onConnection(state),
       });
       this.#subscriber.subscribe(this.#pod.topic);

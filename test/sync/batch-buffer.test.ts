@@ -4,6 +4,15 @@ import fc from "fast-check";
 import { BatchBuffer } from "../../src/sync/batch-buffer.ts";
 import { fingerprint, RecentFingerprints } from "../../src/sync/fingerprint.ts";
 
+test("a payload that waits is a copy, whatever kind of view it came as", () => {
+  const buffer = new BatchBuffer(1_000);
+  for (const [sequence, payload] of [new Uint8Array([1, 2]), Buffer.from([3, 4])].entries()) {
+    buffer.add(sequence, payload);
+    payload.fill(0);
+  }
+  assert.deepEqual([...buffer.shift()!.payload, ...buffer.shift()!.payload], [1, 2, 3, 4]);
+});
+
 const anyBatch = fc.record({ sequence: fc.nat(20), content: fc.nat(1), bytes: fc.nat(60) });
 
 test("a buffer gives its batches in order, each sequence once, as a sorted map would", () => {

@@ -3,6 +3,7 @@ import { type TestContext, test } from "node:test";
 import type { SimulatedPod, SimulatedPodOptions } from "../../src/simulator/index.ts";
 import { encodeSequence } from "../../src/simulator/sequence.ts";
 import { type MemoryTransport, memory } from "../../transports/memory/index.ts";
+import { forgetful } from "../support/forgetful-transport.ts";
 import { assertExact, chat, engine, type Pipeline, pipeline, podOf } from "../support/pipeline.ts";
 import { seededRandom } from "../support/random.ts";
 
@@ -14,7 +15,7 @@ interface Bench extends Pipeline {
 /** One engine on the memory transport, and the pipeline that follows it. */
 async function setUp(context: TestContext, options: Partial<SimulatedPodOptions> = {}): Promise<Bench> {
   const transport = memory({ reconnectMinMs: 1, reconnectMaxMs: 20, random: seededRandom(7) });
-  const made = pipeline(transport);
+  const made = pipeline(forgetful(transport));
   const pod = await engine(transport, "ns/a", options);
   context.after(async () => {
     transport.faults.clear();

@@ -14,6 +14,8 @@ export interface InboxLimits {
 interface Batch extends MessageBatch {
   readonly messages: Message[];
   bytes: number;
+  /** What the messages are views into. */
+  readonly chunks: Uint8Array[];
 }
 
 /** One iteration; `finish` takes its listener off the caller's signal. */
@@ -33,6 +35,7 @@ const DONE: IteratorResult<MessageBatch> = { done: true, value: undefined };
 export class Inbox {
   readonly #limits: InboxLimits;
   readonly #onRoom: () => void;
+  readonly #onRead: (chunk: Uint8Array) => void;
   /** From `#head` on; what lies before was taken. */
   #batches: Batch[] = [];
   #head = 0;
@@ -40,13 +43,19 @@ export class Inbox {
   #bytes = 0;
   #full = false;
   #closed = false;
+  /** Of the batches that were taken and not read to the end. */
+  #taken: Uint8Array[] = [];
   /** More than one only when one consumer asks ahead. */
   #waiters: Waiter[] = [];
 
-  /** `onRoom` is called when a full inbox has been emptied to half of its limits. */
-  constructor(limits: InboxLimits, onRoom: () => void) {
+  /**
+   * `onRoom` is called when a full inbox has been emptied to half of its limits, `onRead` with each chunk of a batch
+   * after which another one is asked for.
+   */
+  constructor(limits: InboxLimits, onRoom: () => void, onRead: (chunk: Uint8Array) => void = () => {}) {
     this.#limits = limits;
     this.#onRoom = onRoom;
+    this.#onRead = onRead;
   }
 
   /** A limit is reached: peers have to be held back until `onRoom`. */
@@ -61,11 +70,12 @@ export class Inbox {
     return !this.#full && this.#messages + messages < highWaterMark && hasBytes;
   }
 
-  /** Takes over `messages`, of `bytes` together. */
-  push(connectionId: number, messages: Message[], bytes: number): void {
+  /** Takes over `messages`, of `bytes` together; they, and earlier ones at most, are views into `chunk`. */
+  push(connectionId: number, messages: Message[], bytes: number, chunk?: Uint8Array): void {
     if (this.#closed || messages.length === 0) return;
     const waiter = this.#waiters.shift();
     if (waiter !== undefined) {
+      if (chunk !== undefined) this.#taken.push(chunk);
       waiter.resolve({ done: false, value: { connectionId, messages } });
       return;
     }
@@ -73,8 +83,9 @@ export class Inbox {
     if (last !== null && last.connectionId === connectionId && last.messages.length < JOINED_MESSAGES) {
       for (const message of messages) last.messages.push(message);
       last.bytes += bytes;
+      if (chunk !== undefined) last.chunks.push(chunk);
     } else {
-      this.#batches.push({ connectionId, messages, bytes });
+      this.#batches.push({ connectionId, messages, bytes, chunks: chunk === undefined ? [] : [chunk] });
     }
     this.#messages += messages.length;
     this.#bytes += bytes;
@@ -136,6 +147,8 @@ export class Inbox {
         ),
       );
     }
+    // Whoever asks for the next one has read those before.
+    for (const chunk of this.#taken.splice(0)) this.#onRead(chunk);
     const batch = this.#shift();
     if (batch !== null) return Promise.resolve({ done: false, value: batch });
     return new Promise((resolve, reject) => {
@@ -153,6 +166,7 @@ export class Inbox {
     }
     this.#messages -= batch.messages.length;
     this.#bytes -= batch.bytes;
+    this.#taken = batch.chunks;
     const { highWaterMark, highWaterMarkBytes } = this.#limits;
     if (this.#full && this.#messages <= highWaterMark / 2 && this.#bytes <= highWaterMarkBytes / 2) {
       this.#full = false;

@@ -33,7 +33,8 @@ export interface ConnectionHost {
   admit(connection: Connection): void;
   /** An admitted connection is over. */
   release(connection: Connection): void;
-  deliver(connection: Connection, messages: Message[], bytes: number): void;
+  /** `chunk` is where the last of them came from, and those before that were delivered without one. */
+  deliver(connection: Connection, messages: Message[], bytes: number, chunk?: Uint8Array): void;
   /** Any command but PING, PONG and ERROR. Throws a TransportError to end the connection. */
   command(connection: Connection, command: Command): void;
 }
@@ -63,6 +64,10 @@ export class Connection implements Reader {
   #hasSent = false;
   /** By its socket, whose inbox is full. */
   #isPaused = false;
+  /** Neither paused nor held. */
+  #mayRead = true;
+  /** It takes what was read, and tells then whether to go on. */
+  #isReceiving = false;
   /** Somebody else decides about the peer. */
   #isJudging = false;
 
@@ -157,7 +162,7 @@ export class Connection implements Reader {
     if (this.#status !== "ready" || this.#isPaused) return;
     this.#isPaused = true;
     this.#host.options.readTurns.delete(this);
-    this.#socket.pause();
+    this.#stopReading();
     this.#heartbeat?.pause();
   }
 
@@ -165,17 +170,17 @@ export class Connection implements Reader {
     if (this.#status !== "ready" || !this.#isPaused) return;
     this.#isPaused = false;
     this.#host.options.readTurns.add(this);
-    this.#socket.resume();
+    this.#goOnReading();
     this.#heartbeat?.resume();
   }
 
   /** Reads no more until `release`, which comes soon: no peer takes that for silence. */
   hold(): void {
-    this.#socket.pause();
+    this.#stopReading();
   }
 
   release(): void {
-    this.#socket.resume();
+    this.#goOnReading();
   }
 
   /** Ends the connection because of the peer, or of us; the endpoint is put before the message. */
@@ -191,10 +196,7 @@ export class Connection implements Reader {
       this.#outbox.flushAll();
       this.#socket.end();
       // Unread bytes would make the system reset the connection, and the peer lose what it has not read yet.
-      this.#socket
-        .off("data", this.received)
-        .on("data", () => {})
-        .resume();
+      this.#socket.resume();
       const timer = clock.setTimeout(() => this.#socket.destroy(), lingerMs);
       this.#socket.once("close", () => clock.clearTimeout(timer));
     }
@@ -202,17 +204,23 @@ export class Connection implements Reader {
     return this.finished;
   }
 
-  /** Takes what the socket has read; who made the connection sees to that. */
-  readonly received = (chunk: Uint8Array): void => {
-    if (this.#status === "closed") return;
+  /**
+   * Takes what the socket has read, and tells whether it is to read on; who made the connection sees to both. A socket
+   * that stops so is begun again for less than one that was paused.
+   */
+  received(chunk: Uint8Array): boolean {
+    if (this.#status === "closed") return true;
+    this.#isReceiving = true;
     this.#host.options.readTurns.read(this, chunk.length);
     try {
       if (this.#parser === null) this.#shake(this.#handshake.push(chunk));
-      else this.#read(this.#parser, chunk);
+      else this.#read(this.#parser, chunk, chunk);
     } catch (error) {
       this.fail(error);
     }
-  };
+    this.#isReceiving = false;
+    return this.#mayRead;
+  }
 
   readonly #onEnd = (): void => this.#onError();
 
@@ -278,20 +286,22 @@ export class Connection implements Reader {
     this.#host.notify(this.endpoint, { status: "ready", connectionId: id });
   }
 
-  #read(parser: MessageParser, chunk: Uint8Array): void {
+  /** `chunk` is given on with its messages, where nothing but they can refer to it. */
+  #read(parser: MessageParser, bytes: Uint8Array, chunk?: Uint8Array): void {
     this.#heartbeat?.received();
     try {
-      parser.push(chunk);
+      parser.push(bytes);
     } finally {
-      this.#deliver(parser);
+      this.#deliver(parser, chunk);
     }
   }
 
-  #deliver(parser: MessageParser): void {
+  #deliver(parser: MessageParser, chunk?: Uint8Array): void {
     if (this.#status !== "ready") return;
-    const bytes = parser.heldBytes;
+    // Of memory that is used again a chunk may fill a part only.
+    const bytes = Math.max(parser.heldBytes, chunk?.buffer.byteLength ?? 0);
     const messages = parser.take();
-    if (messages.length > 0) this.#host.deliver(this, messages, bytes);
+    if (messages.length > 0) this.#host.deliver(this, messages, bytes, chunk);
   }
 
   #command(body: Uint8Array): void {
@@ -311,6 +321,16 @@ export class Connection implements Reader {
     }
   }
 
+  #stopReading(): void {
+    this.#mayRead = false;
+    if (!this.#isReceiving) this.#socket.pause();
+  }
+
+  #goOnReading(): void {
+    this.#mayRead = true;
+    if (!this.#isReceiving) this.#socket.resume();
+  }
+
   #frame(flags: number, body: Uint8Array): Uint8Array {
     return this.#codec === null ? encodeFrame(flags, body) : encodeWrappedFrame(this.#codec, flags, body);
   }
@@ -323,6 +343,8 @@ export class Connection implements Reader {
   #end(cause: TransportError | undefined, lingering = false): void {
     if (this.#status === "closed") return;
     this.#status = "closed";
+    // What still comes is read, and passed over.
+    this.#mayRead = true;
     this.#host.options.readTurns.delete(this);
     this.#cancelDeadline?.();
     this.#heartbeat?.stop();

@@ -1,6 +1,7 @@
 import { connect, type Socket as NetSocket, type OnReadOpts } from "node:net";
 import { TransportError, type TransportErrorCode } from "../../src/errors.ts";
 import { backoffMs } from "../shared/backoff.ts";
+import { READ_BYTES } from "./chunks.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { startDeadline } from "./deadline.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -24,7 +25,7 @@ const ADDRESS_ATTEMPT_MS = 1_000;
  * once, which pays for the copy. (Node would take another buffer for each read, but it loses count of them when
  * anybody's microtask throws.)
  */
-const READ_BUFFER = Buffer.allocUnsafeSlow(131_072);
+const READ_BUFFER = Buffer.allocUnsafeSlow(READ_BYTES);
 
 /** Connects, and connects again, until it is stopped. */
 export class Dialer {
@@ -114,10 +115,8 @@ export class Dialer {
 
   /** Unlike one that emits its data, such a socket reads nothing more from the moment when it is paused. */
   readonly #onRead = (bytes: number): boolean => {
-    const chunk = Buffer.allocUnsafeSlow(bytes);
-    READ_BUFFER.copy(chunk, 0, 0, bytes);
-    this.#connection?.received(chunk);
-    return true;
+    const connection = this.#connection;
+    return connection === null || connection.received(this.#host.options.chunks.copyOf(READ_BUFFER.subarray(0, bytes)));
   };
 
   #connected(socket: NetSocket): void {

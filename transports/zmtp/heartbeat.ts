@@ -31,6 +31,8 @@ export class Heartbeat {
   /** What the peer said: without a word for so long it wants to be given up. 0: it said nothing. */
   #ttlMs = 0;
   #cancel: (() => void) | null = null;
+  /** When the timer fires; it looks at the time then, and may find that it is too early. */
+  #firesAt = Infinity;
   #paused = false;
   #signedAt = 0;
 
@@ -72,6 +74,7 @@ export class Heartbeat {
   stop(): void {
     this.#cancel?.();
     this.#cancel = null;
+    this.#firesAt = Infinity;
   }
 
   /** When something is due: a PING, the end, or a sign of life while paused. */
@@ -82,14 +85,17 @@ export class Heartbeat {
     return Math.min(intervalMs > 0 ? beatAt : Infinity, this.#ttlMs > 0 ? this.#receivedAt + this.#ttlMs : Infinity);
   }
 
+  /** A connection may be paused for each chunk: a timer that fires early enough is left alone. */
   #arm(): void {
-    this.stop();
     const nextAt = this.#nextAt();
-    if (nextAt === Infinity) return;
+    if (this.#firesAt <= nextAt) return;
+    this.stop();
+    this.#firesAt = nextAt;
     this.#cancel = startDeadline(this.#clock, Math.max(0, nextAt - this.#clock.now()), () => this.#fire());
   }
 
   #fire(): void {
+    this.stop();
     const now = this.#clock.now();
     // A timer of the machine may fire a fraction of a millisecond early.
     if (now + 1 < this.#nextAt()) {
@@ -105,7 +111,6 @@ export class Heartbeat {
     const silentMs = now - this.#receivedAt;
     const ttlOver = this.#ttlMs > 0 && silentMs + 1 >= this.#ttlMs;
     if (ttlOver || this.#pingedAt !== null) {
-      this.stop();
       this.#actions.expire(silentMs);
       return;
     }

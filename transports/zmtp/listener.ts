@@ -77,7 +77,9 @@ export class Listener {
     });
     this.#connections.add(connection);
     this.#pending.set(connection, this.#host.options.clock.now());
-    socket.on("data", connection.received);
+    socket.on("data", (chunk) => {
+      if (!connection.received(chunk)) socket.pause();
+    });
     connection.start();
   }
 

@@ -2,6 +2,7 @@ import type { LookupFunction } from "node:net";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { ConfigurationError } from "../../src/errors.ts";
 import type { SocketOptions } from "../../src/transport.ts";
+import { Chunks, KEPT_CHUNKS } from "./chunks.ts";
 import { ReadTurns } from "./read-turns.ts";
 import type { ZmtpSecurity } from "./security.ts";
 
@@ -116,6 +117,8 @@ export type ResolvedOptions = Readonly<Required<Omit<ZmtpOptions, "lookup" | "se
   Pick<ZmtpOptions, "lookup"> & {
     /** Of all connections that these options are for. */
     readonly readTurns: ReadTurns;
+    /** What these connections read into, of all sockets that let it be used again. */
+    readonly chunks: Chunks;
   };
 
 type NumericOption = Exclude<keyof ZmtpOptions, "lookup" | "security" | "clock" | "random">;
@@ -166,6 +169,7 @@ export function resolveOptions(options: ZmtpOptions = {}): ResolvedOptions {
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
     readTurns: new ReadTurns(),
+    chunks: new Chunks(KEPT_CHUNKS),
     ...(options.lookup && { lookup: options.lookup }),
   };
 }
@@ -180,6 +184,7 @@ export function withSocketOptions(options: ResolvedOptions, socket: SocketOption
     receiveHighWaterMarkBytes: mark("receiveHighWaterMarkBytes"),
     sendHighWaterMark: mark("sendHighWaterMark"),
     sendHighWaterMarkBytes: mark("sendHighWaterMarkBytes"),
+    chunks: socket.reusesMemory === true ? options.chunks : new Chunks(0),
   };
 }
 

@@ -4,8 +4,8 @@ const TURN_BYTES = 524_288;
 /** What a chunk costs beside its bytes, for the smallest one costs too. */
 const CHUNK_BYTES = 4_096;
 
-/** Connections that may read again in each turn: as many as can, should each have the most that is read at once. */
-const RELEASED = 8;
+/** Connections that may read again in each turn, unless fewer have just filled one. */
+const MOST_RELEASED = 8;
 
 /** A connection, as far as it reads. */
 export interface Reader {
@@ -23,7 +23,9 @@ export class ReadTurns {
   readonly #reading = new Map<Reader, boolean>();
   /** The one that is to be released first comes first. */
   #held = new Set<Reader>();
+  /** In this turn. */
   #bytes = 0;
+  #reads = 0;
   #isEnding = false;
 
   /** It may read from now on. */
@@ -40,6 +42,7 @@ export class ReadTurns {
   /** It has read a chunk of so many bytes. */
   read(reader: Reader, bytes: number): void {
     this.#bytes += bytes + CHUNK_BYTES;
+    this.#reads++;
     if (this.#reading.has(reader)) this.#reading.set(reader, true);
     if (this.#bytes >= TURN_BYTES) this.#hold();
     this.#awaitEnd();
@@ -62,14 +65,17 @@ export class ReadTurns {
     this.#isEnding = true;
     setImmediate(() => {
       this.#isEnding = false;
+      // Whoever is released and comes too late to read has to be held once more, which costs.
+      const most = this.#bytes < TURN_BYTES ? MOST_RELEASED : Math.min(this.#reads, MOST_RELEASED);
       this.#bytes = 0;
-      this.#release();
+      this.#reads = 0;
+      this.#release(most);
       if (this.#held.size > 0) this.#awaitEnd();
     });
   }
 
-  #release(): void {
-    let left = RELEASED;
+  #release(most: number): void {
+    let left = most;
     for (const reader of this.#held) {
       if (left-- === 0) return;
       this.#held.delete(reader);

@@ -27,6 +27,7 @@ export abstract class ReceivingSocket extends ZmtpSocket implements Receiver {
         highWaterMarkBytes: this.options.receiveHighWaterMarkBytes,
       },
       () => this.#resume(),
+      (chunk) => this.options.chunks.giveBack(chunk),
     );
   }
 
@@ -43,8 +44,8 @@ export abstract class ReceivingSocket extends ZmtpSocket implements Receiver {
     this.#connections.delete(connection);
   }
 
-  override deliver(connection: Connection, messages: Message[], bytes: number): void {
-    this.#inbox.push(connection.id, messages, bytes);
+  override deliver(connection: Connection, messages: Message[], bytes: number, chunk?: Uint8Array): void {
+    this.#inbox.push(connection.id, messages, bytes, chunk);
     this.#delivered = connection;
     if (this.#connections.size > 1) {
       this.#connections.delete(connection);

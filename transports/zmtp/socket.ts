@@ -108,7 +108,7 @@ export abstract class ZmtpSocket implements Socket, ConnectionHost {
 
   abstract admit(connection: Connection): void;
   abstract release(connection: Connection): void;
-  abstract deliver(connection: Connection, messages: Message[], bytes: number): void;
+  abstract deliver(connection: Connection, messages: Message[], bytes: number, chunk?: Uint8Array): void;
 
   /** Unknown commands are ignored (RFC 37), and so are those that mean nothing to this kind of socket. */
   command(_connection: Connection, _command: Command): void {}

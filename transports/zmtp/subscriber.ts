@@ -38,11 +38,11 @@ export class SubscriberSocket extends ReceivingSocket implements Subscriber {
   }
 
   /** Filters once more: what a publisher had sent before it learnt of a CANCEL was not asked for. */
-  override deliver(connection: Connection, messages: Message[], bytes: number): void {
+  override deliver(connection: Connection, messages: Message[], bytes: number, chunk?: Uint8Array): void {
     const wanted = this.#subscriptions.matchesAll
       ? messages
       : messages.filter((message) => this.#subscriptions.matches(message[0]!));
-    super.deliver(connection, wanted, bytes);
+    super.deliver(connection, wanted, bytes, chunk);
   }
 
   #tell(topic: Uint8Array, subscribe: boolean): void {

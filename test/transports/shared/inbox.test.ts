@@ -161,3 +161,32 @@ test("many batches are taken in order", async () => {
     if (expected === count) break;
   }
 });
+
+test("a chunk is read when the batch after its own is asked for", async () => {
+  const read: number[] = [];
+  const limits = { transport: "test", highWaterMark: 100, highWaterMarkBytes: 1_000 };
+  const box = new Inbox(
+    limits,
+    () => {},
+    (chunk) => void read.push(chunk[0]!),
+  );
+  const iterator = box.receive()[Symbol.asyncIterator]();
+  const first = next(iterator);
+  box.push(1, messages("a"), 1, bytes("a"));
+  assert.deepEqual(await first, [["a"]]);
+  // Joined, with one that has no chunk of its own among them.
+  box.push(1, messages("b"), 1, bytes("b"));
+  box.push(1, messages("c"), 1);
+  box.push(1, messages("d"), 1, bytes("d"));
+  assert.deepEqual(read, []);
+  assert.deepEqual(await next(iterator), [["b"], ["c"], ["d"]]);
+  assert.deepEqual(read, [...bytes("a")]);
+  const asked = [next(iterator), next(iterator)];
+  assert.deepEqual(read, [...bytes("abd")]);
+  box.push(1, messages("e"), 1, bytes("e"));
+  box.push(1, messages("f"), 1, bytes("f"));
+  assert.deepEqual(await Promise.all(asked), [[["e"]], [["f"]]]);
+  assert.deepEqual(read, [...bytes("abd")]);
+  await iterator.return?.();
+  assert.deepEqual(read, [...bytes("abd")]);
+});

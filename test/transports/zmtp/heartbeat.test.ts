@@ -59,6 +59,22 @@ test("zmtp 31: while reading is paused nothing is expected of the peer", () => {
   assert.deepEqual(did, ["ping"]);
 });
 
+test("a connection that is paused and resumed all the time sets no timer each time", () => {
+  const { clock, heartbeat, did } = beating();
+  heartbeat.setTtl(60_000);
+  const set = clock.timersSet;
+  for (let i = 0; i < 1_000; i++) {
+    heartbeat.pause();
+    clock.advance(1);
+    heartbeat.resume();
+  }
+  assert.equal(clock.timersSet, set);
+  clock.advance(4_999);
+  assert.deepEqual(did, []);
+  clock.advance(1);
+  assert.deepEqual(did, ["ping"]);
+});
+
 test("zmtp 31: a pause between PING and PONG does not count", () => {
   const { clock, heartbeat, did } = beating();
   clock.advance(5_000);

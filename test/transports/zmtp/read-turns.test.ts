@@ -68,6 +68,21 @@ test("a hundred that read little in one turn are not held, and those that are he
   assert.equal(fleet.read(upTo(100), 300).length, 100);
 });
 
+test("where few fill a turn, no more are released than will read in the next one", async () => {
+  const fleet = new Readers(40);
+  const reads = new Array<number>(40).fill(0);
+  let tooMany = 0;
+  for (let turns = 0; turns < 100; turns++) {
+    const released = turns === 0 ? 0 : 40 - fleet.held.size;
+    const read = fleet.read(upTo(40), 2 * CHUNK_BYTES);
+    for (const at of read) reads[at]!++;
+    tooMany += Math.max(0, released - read.length);
+    await turn();
+  }
+  assert.equal(tooMany, 0);
+  assert.deepEqual([Math.min(...reads), Math.max(...reads)], [10, 10]);
+});
+
 test("whoever stopped by itself is not released", async () => {
   const fleet = new Readers(10);
   fleet.read(upTo(10), CHUNK_BYTES);

@@ -44,6 +44,8 @@ export function greeting(major = 3, minor = 1, mechanism = "NULL"): Buffer {
 export class ManualClock implements Clock {
   #now = 0;
   readonly #timers = new Set<{ readonly at: number; readonly callback: () => void }>();
+  /** All timers that were set. */
+  timersSet = 0;
 
   now(): number {
     return this.#now;
@@ -52,6 +54,7 @@ export class ManualClock implements Clock {
   setTimeout(callback: () => void, delayMs: number): unknown {
     const timer = { at: this.#now + delayMs, callback };
     this.#timers.add(timer);
+    this.timersSet += 1;
     return timer;
   }
 
