@@ -4,6 +4,7 @@
 // Whoever counts the results names a file in TEST_TAP.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -23,8 +24,10 @@ if (files.length === 0) {
 }
 const { TEST_TAP } = process.env;
 const reporters = TEST_TAP ? ["spec", "stdout", "tap", TEST_TAP] : [];
+// On two processors Node would take one file after the other, most of which wait for sockets.
+const concurrency = Math.max(2, availableParallelism() - 1);
 const args = [
-  ...["--import", "tsx", "--test", "--test-timeout=300000"],
+  ...["--import", "tsx", "--test", "--test-timeout=300000", `--test-concurrency=${concurrency}`],
   ...reporters.map((value, i) => `--test-reporter${i % 2 === 0 ? "" : "-destination"}=${value}`),
   ...files,
 ];
