@@ -30,9 +30,14 @@ export class Chunks {
     return chunk;
   }
 
+  /** Whether it is worth keeping until it can be given back, though all that came of it may be copies. */
+  isReusable(chunk: Uint8Array): boolean {
+    return this.#kept > 0 && chunk.buffer.byteLength === READ_BYTES;
+  }
+
   /** Takes back what `copyOf` made, of which nobody looks at anything any more. */
   giveBack(chunk: Uint8Array): void {
-    if (chunk.buffer.byteLength !== READ_BYTES || this.#free.length >= this.#kept) return;
+    if (!this.isReusable(chunk) || this.#free.length >= this.#kept) return;
     this.#free.push(chunk.buffer as ArrayBuffer);
   }
 }

@@ -33,7 +33,10 @@ export interface ConnectionHost {
   admit(connection: Connection): void;
   /** An admitted connection is over. */
   release(connection: Connection): void;
-  /** `chunk` is where the last of them came from, and those before that were delivered without one. */
+  /**
+   * `chunk` is where the last of them came from, and those before that were delivered without one. It is to be given back;
+   * where none is named, nothing but messages keeps it.
+   */
   deliver(connection: Connection, messages: Message[], bytes: number, chunk?: Uint8Array): void;
   /** Any command but PING, PONG and ERROR. Throws a TransportError to end the connection. */
   command(connection: Connection, command: Command): void;
@@ -211,10 +214,11 @@ export class Connection implements Reader {
   received(chunk: Uint8Array): boolean {
     if (this.#status === "closed") return true;
     this.#isReceiving = true;
-    this.#host.options.readTurns.read(this, chunk.length);
+    const { chunks, readTurns } = this.#host.options;
+    readTurns.read(this, chunk.length);
     try {
       if (this.#parser === null) this.#shake(this.#handshake.push(chunk));
-      else this.#read(this.#parser, chunk, chunk);
+      else this.#read(this.#parser, chunk, chunks.isReusable(chunk) ? chunk : undefined);
     } catch (error) {
       this.fail(error);
     }
@@ -298,8 +302,8 @@ export class Connection implements Reader {
 
   #deliver(parser: MessageParser, chunk?: Uint8Array): void {
     if (this.#status !== "ready") return;
-    // Of memory that is used again a chunk may fill a part only.
-    const bytes = Math.max(parser.heldBytes, chunk?.buffer.byteLength ?? 0);
+    // Memory that is used again is kept whole, beside the copies of frames that crossed chunks.
+    const bytes = parser.heldBytes + (chunk?.buffer.byteLength ?? 0);
     const messages = parser.take();
     if (messages.length > 0) this.#host.deliver(this, messages, bytes, chunk);
   }

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Message } from "../../../src/transport.ts";
 import { Chunks, READ_BYTES } from "../../../transports/zmtp/chunks.ts";
+import type { Connection } from "../../../transports/zmtp/connection.ts";
 import { zmtp } from "../../../transports/zmtp/index.ts";
+import { resolveOptions } from "../../../transports/zmtp/options.ts";
+import { resolveSecurity } from "../../../transports/zmtp/security.ts";
+import { SubscriberSocket } from "../../../transports/zmtp/subscriber.ts";
 import { bytes, message, RawServer, text } from "./support.ts";
 
 const read = (length: number, content = 1): Uint8Array => new Uint8Array(length).fill(content);
@@ -17,6 +22,14 @@ test("what is read is copied, and large chunks that come back are filled again",
   assert.equal(second.buffer, first.buffer);
   assert.deepEqual(second, Buffer.alloc(READ_BYTES, 2));
   assert.notEqual(chunks.copyOf(source).buffer, second.buffer);
+});
+
+test("a chunk can be used again where some are kept, and it is a large one", () => {
+  const chunks = new Chunks(1);
+  assert.ok(chunks.isReusable(chunks.copyOf(read(READ_BYTES / 2 + 1))));
+  assert.ok(!chunks.isReusable(chunks.copyOf(read(READ_BYTES / 2))));
+  const none = new Chunks(0);
+  assert.ok(!none.isReusable(none.copyOf(read(READ_BYTES))));
 });
 
 test("what is read of little has memory of its own size, which is not kept", () => {
@@ -70,3 +83,52 @@ for (const reusesMemory of [true, false]) {
     assert.equal(areIntact, !reusesMemory);
   });
 }
+
+/** What its connections deliver. */
+class Watched extends SubscriberSocket {
+  readonly delivered: { readonly messages: Message[]; readonly bytes: number; readonly chunk?: Uint8Array }[] = [];
+
+  constructor(reusesMemory: boolean) {
+    super(resolveSecurity(), resolveOptions(), { reusesMemory });
+  }
+
+  override deliver(connection: Connection, messages: Message[], bytes: number, chunk?: Uint8Array): void {
+    this.delivered.push({ messages: [...messages], bytes, ...(chunk && { chunk }) });
+    super.deliver(connection, messages, bytes, chunk);
+  }
+}
+
+/** Payloads that cross chunks, so that none is a view into one. */
+const long = Array.from({ length: 20 }, () => message(bytes("kv"), Buffer.alloc(READ_BYTES + 5_000)));
+
+async function receiveLong(sub: Watched): Promise<void> {
+  await using server = await RawServer.start();
+  sub.subscribe("");
+  sub.connect(server.endpoint);
+  const peer = await server.accept();
+  await peer.shake("PUB");
+  void peer.write(...long);
+  let received = 0;
+  for await (const { messages } of sub.receive()) {
+    received += messages.length;
+    if (received === long.length) break;
+  }
+}
+
+test("a chunk that will not be filled again is kept by views into it alone", async () => {
+  await using sub = new Watched(false);
+  await receiveLong(sub);
+  assert.ok(sub.delivered.every(({ chunk }) => chunk === undefined));
+});
+
+test("of a chunk that will be filled again all memory is counted, beside that of frames which crossed chunks", async () => {
+  await using sub = new Watched(true);
+  await receiveLong(sub);
+  const kept = sub.delivered.filter(({ chunk }) => chunk !== undefined);
+  assert.ok(kept.length > 0);
+  for (const { messages, bytes, chunk } of kept) {
+    const copies = messages.flat().filter(({ buffer }) => buffer !== chunk!.buffer);
+    const copied = copies.reduce((sum, { length }) => sum + length, 0);
+    assert.ok(bytes >= READ_BYTES + copied, `${READ_BYTES} and ${copied} bytes are kept, ${bytes} are counted`);
+  }
+});
