@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { BlockRun } from "../../src/indexer/block-run.ts";
 import { Blocks } from "../../src/indexer/blocks.ts";
 import { Context } from "../../src/indexer/context.ts";
 import { HashTable } from "../../src/indexer/hash-table.ts";
@@ -113,6 +114,7 @@ describe("Holders", () => {
     const step = fc.record({
       source: fc.integer({ min: 1, max: 60 }),
       isAdded: fc.boolean(),
+      isOfRun: fc.boolean(),
       onGpu: fc.boolean(),
       hasMemory: fc.boolean(),
     });
@@ -126,20 +128,25 @@ describe("Holders", () => {
         const context = new Context("m", -1, 4, () => new HashTable(blocks.records, new Segments(), 1));
         context.number = 1;
         const block = blocks.create(context, 1, 2, 0, 0, 0);
+        const run = new BlockRun();
+        run.blocks[0] = block;
         const truth = new Map<number, number[]>();
-        for (const { source, isAdded, onGpu, hasMemory } of steps) {
+        for (const { source, isAdded, isOfRun, onGpu, hasMemory } of steps) {
           mayGather = hasMemory;
           const names = truth.get(source) ?? [];
           if (isAdded && names.length < 3) {
             const holding = holdings.create(source, names.length, source, 0, block);
             holdings.setPlaces(holding, sets.keep(holding, [onGpu ? GPU : CPU]));
-            holders.add(block, source, holding);
+            run.holdings[0] = holding;
+            const isDone = isOfRun && holders.addAll(run, source, 0, 1) === 1;
+            if (isDone) assert.equal(names.length, 0);
+            else assert.equal(holders.add(block, source, holding), names.length);
             truth.set(source, [holding, ...names]);
             const isShort = [...truth.values()].flat().length <= 24;
             if (hasMemory) assert.ok(isShort || holders.crowd(block) !== undefined);
           } else if (names.length > 0) {
             const gone = names[names.length >> 1]!;
-            holders.remove(block, source, gone);
+            assert.equal(holders.remove(block, source, gone), names.length > 1);
             sets.forget(gone, holdings.places(gone));
             holdings.free(gone);
             truth.set(
