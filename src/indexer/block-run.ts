@@ -1,4 +1,7 @@
-/** Some blocks of one prompt, one after the other, as columns: what is done with all of them is done in one loop after another. */
+/**
+ * Some blocks of one prompt, one after the other, as columns: what is done with all of them is done in one loop after another.
+ * Such a loop makes its bounds words first (`| 0`): V8 would else take them, and what it counts, for tagged numbers in each step.
+ */
 export class BlockRun {
   /** Pairs of words: local hashes, chained ones, and the engine's names. */
   locals: Int32Array = new Int32Array(256);

@@ -250,8 +250,8 @@
       (i32.add (i32x4.extract_lane 2 (local.get $ones)) (i32x4.extract_lane 3 (local.get $ones)))))
 
   ;; Puts what is in use in a segment anew, those whose mark has this bit into the other one, which may be the same. $moved:
-  ;; room for a copy. The first 64 bytes, which are of no segment, count what each line of both has: a line that was written a moment ago, a word
-  ;; at a time, cannot be read as a whole before all of that is in the cache.
+  ;; room for a copy. The first 64 bytes, which are of no segment, count what each line of both has: a line that was written a
+  ;; moment ago, a word at a time, cannot be read as a whole before all of that is in the cache.
   (func (export "split")
     (param $moved i32) (param $segment i32) (param $other i32) (param $mask i32) (param $bit i32)
     (local $end i32) (local $bytes i32) (local $mark i32) (local $isSplit i32) (local $side i32) (local $number i32)
