@@ -14,18 +14,23 @@ export interface SimdMemory {
 interface Exports {
   readonly memory: SimdMemory;
   readonly tokens: (at: number, to: number, end: number) => number;
+  readonly names: (at: number, count: number) => number;
 }
 
 /** Room for a payload, from byte 0 of the memory on. Token ids lie behind it, and behind those what `SimdHash` needs. */
 export const PAYLOAD_BYTES: number = 1 << 18;
 const TOKEN_WORDS = 1 << 16;
+/** Where names are put, between what `SimdHash` has, and how many. */
+const NAMES = 589_824;
+const MOST_NAMES = 1 << 13;
 
 /**
- * Reads token ids by WebAssembly with SIMD, in less than half of the time that plain JavaScript takes. The code is made of
+ * Reads token ids, and names of blocks, by WebAssembly with SIMD, in less than half of the time that plain JavaScript takes. The code is made of
  * `simd-tokens.wat`. It reads and writes its own memory only: the payload is put there in the first place, and one batch
  * keeps its tokens there, so that nothing is copied for it.
  */
 export class SimdTokens {
+  static readonly mostNames: number = MOST_NAMES;
   readonly memory: SimdMemory;
   /** `PAYLOAD_BYTES` bytes, from which it reads. */
   readonly payload: Buffer;
@@ -33,16 +38,21 @@ export class SimdTokens {
   readonly tokens: Uint32Array;
   /** Until a batch has its tokens there, which is for good: no other one may then. */
   isFree = true;
-  readonly #read: Exports["tokens"];
+  readonly #exports: Exports;
+  readonly #names: Uint32Array;
+  /** The first of them, as many as were wanted last. */
+  #wanted: Uint32Array;
 
   /** Throws where there is no WebAssembly, or none with SIMD. */
   constructor() {
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(SIMD_TOKENS_CODE, "base64")));
-    const { memory, tokens } = exports as Exports;
+    this.#exports = exports as Exports;
+    const { memory } = this.#exports;
     this.memory = memory;
     this.payload = Buffer.from(memory.buffer, 0, PAYLOAD_BYTES);
     this.tokens = new Uint32Array(memory.buffer, PAYLOAD_BYTES, TOKEN_WORDS);
-    this.#read = tokens;
+    this.#names = new Uint32Array(memory.buffer, NAMES, 2 * MOST_NAMES);
+    this.#wanted = this.#names;
   }
 
   /**
@@ -51,7 +61,20 @@ export class SimdTokens {
    * have to begin in the payload, and `last` to be at most 65,536.
    */
   read(start: number, first: number, last: number): number {
-    return this.#read(start, PAYLOAD_BYTES + 4 * first, PAYLOAD_BYTES + 4 * last);
+    return this.#exports.tokens(start, PAYLOAD_BYTES + 4 * first, PAYLOAD_BYTES + 4 * last);
+  }
+
+  /**
+   * Unsigned integers of 64 bits from byte `start` of the payload on, an even number of them, and at most `mostNames`: pairs of
+   * words, the lower one first, to `names`, from word `at` on. Returns the position behind them, or −1 where one of them is
+   * something else, and nothing was written. All have to lie in the payload.
+   */
+  readNames(start: number, count: number, names: Uint32Array, at: number): number {
+    const end = this.#exports.names(start, count);
+    if (end < 0) return end;
+    if (this.#wanted.length !== 2 * count) this.#wanted = this.#names.subarray(0, 2 * count);
+    names.set(this.#wanted, at);
+    return end;
   }
 }
 

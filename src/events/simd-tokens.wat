@@ -1,8 +1,9 @@
-;; Token ids, eight at a time: `tokenIds` in usual-event.ts is the same in plain JavaScript, and its oracle.
+;; Token ids, eight at a time, and names of blocks: `tokenIds` and `hashesTo` in usual-event.ts do the same in plain JavaScript, and
+;; are the oracles.
 ;; Made into simd-tokens-code.ts by `npm run build:wasm`.
 (module
   ;; Eleven pages: the payload from byte 0 on, token ids from byte 262,144 on, and from byte 524,288 on what simd-hash.wat
-  ;; needs, by which they are hashed where they are.
+  ;; needs, by which they are hashed where they are. From byte 589,824 on, which that leaves alone, names.
   (memory (export "memory") 11 11)
 
   ;; MessagePack's unsigned integers of at most 32 bits (1, 2, 3 or 5 bytes) from byte $at on, as words to $to until $end: at
@@ -108,4 +109,27 @@
 
     (select (i32.const -1) (local.get $at)
       (v128.any_true
-        (v128.and (local.get $wrong) (v128.const i32x4 0x80000000 0x80000000 0x80000000 0x80000000))))))
+        (v128.and (local.get $wrong) (v128.const i32x4 0x80000000 0x80000000 0x80000000 0x80000000)))))
+
+  ;; MessagePack's unsigned integers of 64 bits from byte $at on, as pairs of words from byte 589,824 on, the lower one first: so
+  ;; many, an even number. The position behind them, or -1 where one of them is something else.
+  (func (export "names") (param $at i32) (param $count i32) (result i32)
+    (local $to i32) (local $end i32) (local $wrong i32)
+    (local.set $end (i32.shl (local.get $count) (i32.const 3)))
+    (block $done
+      (loop $two
+        (br_if $done (i32.eq (local.get $to) (local.get $end)))
+        (v128.store offset=589824 (local.get $to)
+          (i8x16.swizzle
+            (v128.load64_lane offset=10 1 (local.get $at) (v128.load64_zero offset=1 (local.get $at)))
+            (v128.const i8x16 7 6 5 4 3 2 1 0 15 14 13 12 11 10 9 8)))
+        (local.set $wrong
+          (i32.or
+            (local.get $wrong)
+            (i32.or
+              (i32.xor (i32.load8_u (local.get $at)) (i32.const 0xcf))
+              (i32.xor (i32.load8_u offset=9 (local.get $at)) (i32.const 0xcf)))))
+        (local.set $at (i32.add (local.get $at) (i32.const 18)))
+        (local.set $to (i32.add (local.get $to) (i32.const 16)))
+        (br $two)))
+    (select (i32.const -1) (local.get $at) (local.get $wrong))))

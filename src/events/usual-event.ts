@@ -1,5 +1,5 @@
 import { type PackedBatch, type PackedEvent, PackedType } from "./packed-batch.ts";
-import { simdTokens } from "./simd-tokens.ts";
+import { SimdTokens, simdTokens } from "./simd-tokens.ts";
 import { StoredTail } from "./stored-tail.ts";
 import { wireRun } from "./wire-names.ts";
 import { MEMORY, MEMORY_VIEW, SLACK_BYTES, TOKEN_BYTES, TOKEN_MASKS, type WireReader } from "./wire-reader.ts";
@@ -17,6 +17,12 @@ const SIMD_TOKENS = SIMD?.tokens ?? null;
 /** Up to here whatever is taken for tokens may reach. */
 const LAST_TOKEN_END = MEMORY.length - SLACK_BYTES;
 const MAX_TOKEN_BYTES = TOKEN_BYTES;
+
+/** Fewer hashes are read sooner one by one than by `SimdTokens`. */
+const MIN_NAMES = 16;
+const MAX_NAMES = SimdTokens.mostNames;
+/** Of an integer of 64 bits. */
+const NAME_BYTES = 9;
 
 const MAX_BLOCK_SIZE = 1 << 20;
 /** As in `EventReader` and `WireReader`. */
@@ -179,8 +185,16 @@ export class UsualEvent {
 /** As `WireReader.hashesTo`, but that integers of 64 bits, as nearly all are, may reach 8 bytes behind the payload. */
 function hashesTo(reader: WireReader, start: number, hashes: Uint32Array, first: number, count: number): number {
   const last = 2 * (first + count);
+  let to = 2 * first;
   let at = start;
-  for (let to = 2 * first; to < last && at !== OTHER; to += 2) {
+  if (SIMD !== null && count >= MIN_NAMES && count <= MAX_NAMES && start + NAME_BYTES * count <= LAST_TOKEN_END) {
+    const end = SIMD.readNames(start, count & ~1, hashes, to);
+    if (end !== OTHER) {
+      at = end;
+      to += 2 * (count & ~1);
+    }
+  }
+  for (; to < last && at !== OTHER; to += 2) {
     if (BYTES[at] !== UINT64) at = reader.hash(at, hashes, to);
     else {
       hashes[to + 1] = VIEW.getInt32(at + 1);

@@ -4,7 +4,7 @@ import { encode } from "@msgpack/msgpack";
 import fc from "fast-check";
 import { decodePackedBatch } from "../../src/events/decode-packed.ts";
 import { PackedBatch, tokensOf } from "../../src/events/packed-batch.ts";
-import { simdTokens } from "../../src/events/simd-tokens.ts";
+import { SimdTokens, simdTokens } from "../../src/events/simd-tokens.ts";
 import { tokenIds } from "../../src/events/usual-event.ts";
 import { MEMORY } from "../../src/events/wire-reader.ts";
 
@@ -39,6 +39,25 @@ function read(bytes: readonly number[], at: number, first: number, count: number
   if (after === -1) return null;
   assert.deepEqual(simd.tokens.subarray(0, 200), plain.subarray(0, 200));
   return plain.slice(first, first + count);
+}
+
+/** What `readNames` reads of these, put in memory from `at` on. */
+function readNames(names: readonly bigint[], at: number, heads: readonly number[]): Uint32Array | null {
+  MEMORY.fill(0xc1, at, at + 9 * names.length + 20);
+  for (const [i, name] of names.entries()) {
+    MEMORY[at + 9 * i] = heads[i]!;
+    MEMORY.writeBigUInt64BE(name, at + 9 * i + 1);
+  }
+  const words = new Uint32Array(2 * names.length + 6).fill(7);
+  const end = simd.readNames(at, names.length, words, 3);
+  assert.ok(words.subarray(0, 3).every((word) => word === 7));
+  assert.ok(words.subarray(3 + 2 * names.length).every((word) => word === 7));
+  if (end < 0) {
+    assert.ok(words.every((word) => word === 7));
+    return null;
+  }
+  assert.equal(end, at + 9 * names.length);
+  return words.subarray(3, 3 + 2 * names.length);
 }
 
 describe("SimdTokens", () => {
@@ -127,5 +146,31 @@ describe("SimdTokens", () => {
     assert.deepEqual(batch.tokens.slice(0, 2), Uint32Array.of(5, 6));
     batch.clear();
     assert.equal(batch.tokens, plain);
+  });
+
+  it("reads names, the lower word first, and refuses what is none, in each place", () => {
+    const pairs = fc.array(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { maxLength: 80 });
+    fc.assert(
+      fc.property(pairs, fc.nat({ max: 40 }), fc.nat(), byte(), (all, at, place, head) => {
+        const names = all.slice(0, all.length & ~1);
+        const heads = names.map(() => 0xcf);
+        const words = names.flatMap((name) => [Number(name & 0xffff_ffffn), Number(name >> 32n)]);
+        assert.deepEqual(readNames(names, at, heads), Uint32Array.from(words));
+        if (names.length === 0) return;
+        heads[place % names.length] = head;
+        assert.equal(readNames(names, at, heads) === null, head !== 0xcf);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("reads as many names as it has room for, up to the end of the payload", () => {
+    const names = Array.from({ length: SimdTokens.mostNames }, (_, i) => 2n ** 63n + BigInt(i));
+    const words = readNames(
+      names,
+      MEMORY.length - 9 * names.length - 20,
+      names.map(() => 0xcf),
+    );
+    assert.deepEqual(words?.subarray(-2), Uint32Array.of(names.length - 1, 2 ** 31));
   });
 });
