@@ -10,6 +10,8 @@ export const MAX_INDEX: number = 2 ** 27 - 1;
 const MAX_STEPS = 12;
 /** Fewer hashes are mixed sooner where they are than when they are copied. */
 const MIN_COPIED = 16;
+/** Fewer numbers of records are copied sooner one by one than by `set`. */
+const MIN_SET = 64;
 /** The directory's bits stay clear of those that choose the line. */
 const MAX_DEPTH = 22;
 /** How often a table that has shrunk looks for segments to join. */
@@ -121,14 +123,17 @@ export class HashTable {
       }
       const count = this.#prepare(simd, hashes, i, to);
       copyRecords(records, i, simd.records, count);
-      for (let at = 0; at < count; at++) {
+      for (let at = 0; at < count; ) {
         const added = simd.addAll(at, count, this.#mask, MAX_STEPS);
-        this.#size += added - at;
-        at = added;
+        const isFull = added < 0;
+        const end = isFull ? ~added : added;
+        this.#size += end - at;
+        at = end;
         if (at === count) break;
-        if (!this.#addNew(hashes, records, i + at)) return i + at - from;
-        // What is behind it may be in other segments by now.
-        this.#locate(simd, at + 1, count);
+        if (isFull) this.#makeRoom(simd.marks[at]!);
+        else if (!this.#addNew(hashes, records, i + at++)) return i + at - 1 - from;
+        // What is left may be in other segments by now.
+        this.#locate(simd, at, count);
       }
       i += count;
     }
@@ -381,8 +386,11 @@ export class HashTable {
   }
 }
 
-/** Not by `set`, which takes as long as some hundred of them. */
 function copyRecords(records: Int32Array, from: number, to: Int32Array, count: number): void {
+  if (count >= MIN_SET) {
+    to.set(records.subarray(from, from + count));
+    return;
+  }
   const end = count | 0;
   const first = from | 0;
   for (let at = 0; at < end; at++) to[at] = records[first + at]!;

@@ -69,7 +69,10 @@ export class SimdSlots {
     this.#exports.findAll(this.#run, count, mask);
   }
 
-  /** From number `from` on, up to the first whose mark is there already, or for which so many lines have no room; returns its number. */
+  /**
+   * From number `from` on, up to the first whose mark is there already, or for which so many lines have no room; returns its
+   * number, or in the second case, as one below 0, its complement.
+   */
   addAll(from: number, count: number, mask: number, steps: number): number {
     return this.#exports.addAll(this.#run, from, count, mask, steps);
   }

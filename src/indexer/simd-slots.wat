@@ -104,13 +104,14 @@
         (br $marks))))
 
   ;; Places marks and records from number $i on, up to the first whose mark is there already, or for which there is no room in
-  ;; so many lines; returns its number.
+  ;; so many lines; returns its number, or in the second case, as one below 0, its complement.
   (func (export "addAll")
     (param $run i32) (param $i i32) (param $count i32) (param $mask i32) (param $steps i32) (result i32)
     (local $segment i32) (local $first i32) (local $number i32) (local $line i32) (local $step i32)
     (local $free i32) (local $hits i32) (local $low v128) (local $high v128) (local $mark v128)
     (local.set $run (i32.add (local.get $run) (i32.shl (local.get $i) (i32.const 2))))
     (block $done
+    (block $full
       (loop $marks
         (br_if $done (i32.eq (local.get $i) (local.get $count)))
         (local.set $segment (i32.shl (i32.load offset=1024 (local.get $run)) (i32.const 2)))
@@ -134,7 +135,7 @@
             (if (i32.eqz (i32x4.extract_lane 3 (local.get $high)))
               (then
                 (br_if $missing (local.get $free))
-                (br_if $done (i32.ge_u (local.get $step) (local.get $steps)))
+                (br_if $full (i32.ge_u (local.get $step) (local.get $steps)))
                 (local.set $free
                   (i32.add
                     (local.get $line)
@@ -162,12 +163,13 @@
             (local.set $step (i32.add (local.get $step) (i32.const 1)))
             (local.set $number (i32.and (i32.add (local.get $number) (i32.const 1)) (local.get $mask)))
             (br_if $lines (i32.ne (local.get $number) (local.get $first)))))
-        (br_if $done (i32.eqz (local.get $free)))
+        (br_if $full (i32.eqz (local.get $free)))
         (i32.store (local.get $free) (i32.load (local.get $run)))
         (i32.store offset=32 (local.get $free) (i32.load offset=1536 (local.get $run)))
         (local.set $run (i32.add (local.get $run) (i32.const 4)))
         (local.set $i (i32.add (local.get $i) (i32.const 1)))
         (br $marks)))
+    (return (i32.xor (local.get $i) (i32.const -1))))
     (local.get $i))
 
   ;; Takes out marks with their records; those that are not there become 0, and 0 is passed over. Returns how many there were.

@@ -64,12 +64,14 @@ describe("Slots", () => {
               const first = wanted.findIndex((each) => find(data, plain, mask, each) !== 0);
               assert.equal(simd.countMissing(wanted.length, mask), first < 0 ? wanted.length : first);
               let added = 0;
+              let isFull = false;
               for (const each of wanted) {
                 if (find(data, plain, mask, each) !== 0) break;
-                if (!slots.place(data, plain, mask, each, record + added + 1, most)) break;
+                isFull = !slots.place(data, plain, mask, each, record + added + 1, most);
+                if (isFull) break;
                 added++;
               }
-              assert.equal(simd.addAll(0, wanted.length, mask, most), added);
+              assert.equal(simd.addAll(0, wanted.length, mask, most), isFull ? ~added : added);
               known = [...wanted.slice(0, added), ...known];
               record += added;
             } else if (what === "remove") {
