@@ -1,4 +1,5 @@
 import { type BlockHasher, highWord, lowWord } from "./block-hasher.ts";
+import type { BlockRun } from "./block-run.ts";
 import { type SimdHash, simdHash } from "./simd-hash.ts";
 
 // Words of a hasher's constants.
@@ -9,6 +10,9 @@ const MULTIPLIER_B = 3;
 
 /** Fewer blocks are hashed sooner where they are than when they are copied. */
 const MIN_SIMD_BLOCKS = 8;
+
+/** Fewer are chained sooner by plain JavaScript. */
+const MIN_WASM_BLOCKS = 8;
 
 /** 64 random bits from the system's generator: a hash seed that nobody outside the process can guess. */
 export function randomHashSeed(): bigint {
@@ -200,6 +204,16 @@ export class SeededBlockHasher implements BlockHasher {
       out[to] = a;
       out[to + 1] = b;
     }
+  }
+
+  chainRun(run: BlockRun, from: number, to: number, parentLow: number, parentHigh: number): void {
+    if (run.wasm === null || to - from < MIN_WASM_BLOCKS) {
+      run.copyLocals(from, to);
+      this.chain(parentLow, parentHigh, run.hashes, 2 * from, to - from);
+      return;
+    }
+    const [multiplierA, multiplierB] = [this.#constants[MULTIPLIER_A]!, this.#constants[MULTIPLIER_B]!];
+    run.wasm.steps.chain(from, to, parentLow, parentHigh, multiplierA, multiplierB);
   }
 
   #text(text: string, domain: number, out: Int32Array, at: number): void {

@@ -1,3 +1,5 @@
+import type { BlockRun } from "./block-run.ts";
+
 /**
  * Names blocks by 64 bits, each in two signed 32-bit words, low word first: BigInt arithmetic would allocate, and so would
  * unsigned words, half of which are no small integers to V8. A block's hash is
@@ -28,6 +30,8 @@ export interface BlockHasher {
    * the block of this hash, each other one after the one before.
    */
   chain(parentLow: number, parentHigh: number, out: Int32Array, at: number, count: number): void;
+  /** The same for the local hashes of a run from number `from` to before `to`: the blocks' hashes stand in its column of those. */
+  chainRun(run: BlockRun, from: number, to: number, parentLow: number, parentHigh: number): void;
   /** `locals`, and then `chain`. */
   hashes(
     tokens: Uint32Array,

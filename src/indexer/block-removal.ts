@@ -54,6 +54,7 @@ export class BlockRemoval {
   #removeRun(source: Source, blockSize: number, hashes: Uint32Array, at: number, count: number, place: Place): void {
     const index = this.#index;
     const run = this.#run;
+    run.reserve(count, index.wasm);
     for (let word = 0; word < 2 * count; word++) run.names[word] = hashes[2 * at + word]!;
     source.names.findAll(blockSize, run.names, run.holdings, 0, count);
     // Nearly all lie in the same places.

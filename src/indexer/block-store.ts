@@ -21,6 +21,8 @@ const NAME = 6;
 const MAX_RUN = 128;
 /** Fewer are stored sooner one by one. */
 const MIN_RUN = 3;
+/** Fewer names are read sooner one by one. */
+const MIN_WASM_BLOCKS = 8;
 
 /** Puts the blocks of `BlockStored` events where they belong: into the index, or aside. */
 export class BlockStore {
@@ -39,6 +41,8 @@ export class BlockStore {
   /** Parents before children. */
   #mentioned = new Int32Array(256);
   #mentions = 0;
+  /** Whether all blocks of the event were stored together. */
+  #isOneRun = false;
   #medium: string | null = null;
   /** Of the event that is being stored; nearly always that of the one before it. */
   #place: Place = placeOf({ medium: null, groupIdx: null });
@@ -59,6 +63,7 @@ export class BlockStore {
     this.#mentions = 0;
     this.#previous = 0;
     this.#hasKnown = false;
+    this.#isOneRun = false;
     const count = blocksWithTokens(event);
     this.#readBlocks(batch, event, count);
     for (let i = 0; i < count; ) {
@@ -69,7 +74,8 @@ export class BlockStore {
     for (let i = count; i < event.hashCount; i++) {
       this.#storePlace(source, event, batch.hashes, 2 * (event.hashStart + i));
     }
-    this.#index.mention(this.#mentioned, this.#mentions);
+    if (this.#isOneRun) this.#index.mentionRun(this.#run.wasm!, this.#mentions === 0 ? 0 : this.#mentioned[0]!, count);
+    else this.#index.mention(this.#mentioned, this.#mentions);
     this.#index.bounds.settle(context);
     if (source.lastContext !== context || !context.isKept) source.lastContext = context.isKept ? context : undefined;
     this.#index.bounds.settleOrphans(source);
@@ -91,10 +97,10 @@ export class BlockStore {
 
   /** Names, local hashes and proofs of the event's blocks. */
   #readBlocks(batch: PackedBatch, event: PackedEvent, count: number): void {
-    this.#run.reserve(count);
+    this.#run.reserve(count, this.#index.wasm);
     this.#chainedTo = 0;
     this.#hashLocals(batch, event, count);
-    const { names, locals, proofs } = this.#run;
+    const { names, locals, proofs, wasm } = this.#run;
     const { hashes } = batch;
     const start = (2 * event.hashStart) | 0;
     const words = (2 * count) | 0;
@@ -103,6 +109,11 @@ export class BlockStore {
     let parentHigh = hasParent ? hashes[start - 1]! | 0 : 0;
     this.#words[NAME] = parentLow;
     this.#words[NAME + 1] = parentHigh;
+    if (wasm !== null && count >= MIN_WASM_BLOCKS) {
+      names.set(hashes.subarray(start, start + words));
+      wasm.steps.prove(count, hasParent ? 1 : 0, parentLow, parentHigh);
+      return;
+    }
     for (let at = 0; at < words; at = (at + 2) | 0) {
       proofs[at >> 1] = proofOf(at > 0 || hasParent, parentLow, parentHigh, locals[at]!, locals[at + 1]!);
       parentLow = hashes[start + at]! | 0;
@@ -129,11 +140,8 @@ export class BlockStore {
 
   /** Chains some blocks from number `i` on, the first one on what stands as the parent. */
   #chainFrom(i: number, count: number): void {
-    const { locals, hashes } = this.#run;
     const to = Math.min(count, i + MAX_RUN);
-    const end = (2 * to) | 0;
-    for (let at = (2 * i) | 0; at < end; at++) hashes[at] = locals[at]!;
-    this.#hasher.chain(this.#words[PARENT]!, this.#words[PARENT + 1]!, hashes, 2 * i, to - i);
+    this.#hasher.chainRun(this.#run, i, to, this.#words[PARENT]!, this.#words[PARENT + 1]!);
     this.#chainedTo = to;
   }
 
@@ -154,7 +162,8 @@ export class BlockStore {
     const held = index.holdAll(source, context, run, i, i + news, this.#places, this.#parent);
     this.#hasKnown ||= held < news;
     if (held === 0) return 0;
-    this.#mentionAll(run.blocks, i, i + held);
+    if (run.wasm !== null && held === event.hashCount) this.#isOneRun = true;
+    else this.#mentionAll(run.blocks, i, i + held);
     source.lastHolding = run.holdings[i + held - 1]!;
     this.#previous = run.blocks[i + held - 1]!;
     return held;

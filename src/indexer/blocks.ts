@@ -1,6 +1,8 @@
 import type { BlockRun } from "./block-run.ts";
 import type { Context } from "./context.ts";
+import type { MemoryRange } from "./growing-memory.ts";
 import { Records } from "./records.ts";
+import type { WasmRecords } from "./wasm-records.ts";
 
 /** Bits of a block's number in a holding. */
 export const BLOCK_BITS = 26;
@@ -45,9 +47,10 @@ export class Blocks {
   #epoch = 0;
   #mentions = 0;
 
-  constructor(expires: boolean) {
+  /** `home`: see `GrowingMemory`; of no use where blocks expire, which has other records. */
+  constructor(expires: boolean, home?: () => MemoryRange | null) {
     this.#expires = expires;
-    this.records = new Records(expires ? WORDS_WITH_TIME : WORDS, (1 << BLOCK_BITS) - 1);
+    this.records = new Records(expires ? WORDS_WITH_TIME : WORDS, (1 << BLOCK_BITS) - 1, expires ? undefined : home);
   }
 
   get size(): number {
@@ -135,16 +138,20 @@ export class Blocks {
    * on this one, which is that of the hash before, as far as those follow and are noted to be like the ones before. A chained
    * hash says all that is before it, so that one look at a hash tells of all up to there.
    */
-  countLikeFollowing(block: number, hashes: Int32Array, from: number, to: number): number {
+  countLikeFollowing(
+    block: number,
+    hashes: Int32Array,
+    from: number,
+    to: number,
+    wasm: WasmRecords | null = null,
+  ): number {
     const { data: words, words: step } = this.records;
     const first = this.records.at(block);
-    const end = Math.min(words.length - step - EPOCH, first + (to - from) * step);
-    let at = first;
-    while (at < end && (words[at + step + EPOCH]! & FLAGS) === FLAGS) at += step;
+    const like = wasm === null ? this.#countLike(first, to - from) : wasm.steps.countLike(block, to - from);
     // Of so many it is known that the hashes are theirs, and of so many that they are not.
     let some = 0;
-    let tooMany = (at - first) / step + 1;
-    let tried = tooMany - 1;
+    let tooMany = like + 1;
+    let tried = like;
     while (tried > some) {
       const record = first + tried * step;
       const hash = 2 * (from + tried - 1);
@@ -153,6 +160,14 @@ export class Blocks {
       tried = (some + tooMany) >>> 1;
     }
     return some;
+  }
+
+  #countLike(first: number, most: number): number {
+    const { data: words, words: step } = this.records;
+    const end = Math.min(words.length - step - EPOCH, first + most * step);
+    let at = first;
+    while (at < end && (words[at + step + EPOCH]! & FLAGS) === FLAGS) at += step;
+    return (at - first) / step;
   }
 
   setLikeBefore(block: number): void {
@@ -211,7 +226,12 @@ export class Blocks {
    * on `parent`, and the next older one than that, likewise each other one and the one before. Each has the holding of the run
    * as its only one. There is room for all of them.
    */
-  createAll(context: Context, { hashes, blocks, holdings }: BlockRun, from: number, to: number, parent: number): void {
+  createAll(context: Context, run: BlockRun, from: number, to: number, parent: number): void {
+    if (run.wasm !== null) {
+      this.#createAllBy(run.wasm, context, run, from, to, parent);
+      return;
+    }
+    const { hashes, blocks, holdings } = run;
     const { data: words, words: step } = this.records;
     const number = context.number | 0;
     const epoch = this.#epochOf(to - from) | 0;
@@ -247,6 +267,43 @@ export class Blocks {
     if (listed < to) context.table.addAll(hashes, blocks, listed, to);
   }
 
+  #createAllBy(
+    wasm: WasmRecords,
+    context: Context,
+    { hashes, blocks }: BlockRun,
+    from: number,
+    to: number,
+    parent: number,
+  ): void {
+    const { records } = this;
+    const count = to - from;
+    const epoch = this.#epochOf(count);
+    const mayFollow = this.#mayFollow(count) ? 1 : 0;
+    const following = wasm.steps.createBlocks(
+      from,
+      to,
+      parent,
+      context.number,
+      epoch,
+      mayFollow,
+      records.firstFree,
+      records.firstNew,
+    );
+    records.tookAll(count, wasm.firstFree, wasm.firstNew);
+    this.#following += following;
+    context.size += count;
+    this.#link(context, blocks[from]!, blocks[to - 1]!, parent);
+    // As a rule all but the first follow.
+    for (let i = from, left = count - following; left > 0; i++) {
+      if (this.follows(blocks[i]!)) continue;
+      let end = i + 1;
+      while (end < to && !this.follows(blocks[end]!)) end++;
+      context.table.addAll(hashes, blocks, i, end);
+      left -= end - i;
+      i = end;
+    }
+  }
+
   free(context: Context, block: number): void {
     const words = this.records.data;
     const at = this.records.at(block);
@@ -259,6 +316,19 @@ export class Blocks {
     words[at + CONTEXT] = 0;
     context.size--;
     this.records.give(block);
+  }
+
+  /**
+   * `free` for the blocks of a run from number `from` to before `to`, up to one that is of another context than this, or
+   * may not be freed without anything being done with tables or the context's ends. Returns its number.
+   */
+  freeAll(wasm: WasmRecords, context: Context, from: number, to: number): number {
+    const { records } = this;
+    const end = wasm.steps.free(from, to, context.number, records.firstFree);
+    records.tookAll(from - end, wasm.firstFree, records.firstNew);
+    this.#following -= end - from;
+    context.size -= end - from;
+    return end;
   }
 
   /**
@@ -276,9 +346,16 @@ export class Blocks {
   /**
    * Makes the blocks from number `from` to before `to` the newest of their context, the first of them the newest of all. Ends
    * at one that is of another context, and returns its number. 0 and the same one twice in a row are passed over. Those that
-   * follow each other already, as those of a prompt do, move together.
+   * follow each other already, as those of a prompt do, move together. `wasm`: where the blocks are its column `mentioned`.
    */
-  mention(context: Context, blocks: ArrayLike<number>, from: number, to: number, nowMs: number): number {
+  mention(
+    context: Context,
+    blocks: ArrayLike<number>,
+    from: number,
+    to: number,
+    nowMs: number,
+    wasm: WasmRecords | null = null,
+  ): number {
     const { data: words, words: step } = this.records;
     const { number } = context;
     const epoch = this.#epochOf(to - from) | 0;
@@ -298,6 +375,12 @@ export class Blocks {
         this.#move(context, first, last, newer);
         newer = last;
         first = block;
+      }
+      if (wasm !== null) {
+        const more = wasm.steps.mention(i, to, newer, epoch) - 1;
+        i += more;
+        last = block + more;
+        continue;
       }
       words[at + EPOCH] = (words[at + EPOCH]! & FLAGS) | epoch;
       if (expires) setTime(words, at, nowMs);

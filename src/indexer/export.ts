@@ -88,7 +88,7 @@ class ImportStep {
       else this.#hold(exported);
     }
     for (const [context, held] of this.#mentioned) {
-      this.#index.mention(held);
+      this.#index.mention(Int32Array.from(held));
       this.#index.bounds.settle(context);
     }
     this.#index.bounds.settleOrphans(this.#source);

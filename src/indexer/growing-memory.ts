@@ -14,10 +14,19 @@ declare const WebAssembly: {
 const PAGE_BYTES = 1 << 16;
 const MAX_PAGES = 1 << 16;
 const FIRST_BYTES = 1 << 10;
+/** What it is at first where it is at home. */
+const HOME_BYTES = PAGE_BYTES;
 /** What it is at first when it is no plain buffer. */
 const SHARED_BYTES = 1 << 20;
 /** Up to there it is a plain buffer, of which there may be thousands. */
 export const MOST_PLAIN_BYTES: number = SHARED_BYTES / 2;
+
+/** Bytes of a buffer that somebody else has set aside. */
+export interface MemoryRange {
+  readonly buffer: ArrayBufferLike;
+  readonly start: number;
+  readonly bytes: number;
+}
 
 /**
  * Bytes that grow without being copied, so that growth takes the same little time at any size and what reads them needs
@@ -33,26 +42,37 @@ export const MOST_PLAIN_BYTES: number = SHARED_BYTES / 2;
  */
 export class GrowingMemory {
   readonly #maxPages: number;
+  readonly #home: () => MemoryRange | null;
   #bytes = 0;
-  #buffer: ArrayBufferLike = new ArrayBuffer(0);
+  #words: Int32Array = new Int32Array(0);
   #memory: WebAssemblyMemory | null = null;
+  #range: MemoryRange | null = null;
 
-  /** `maxBytes`: what it will never be asked to exceed; at most 4 GiB. */
-  constructor(maxBytes: number) {
+  /**
+   * `maxBytes`: what it will never be asked to exceed; at most 4 GiB. `home`: asked once for where it goes when it has become
+   * large; `null` for memory of its own.
+   */
+  constructor(maxBytes: number, home: () => MemoryRange | null = () => null) {
     const pages = Math.ceil(Math.max(maxBytes, SHARED_BYTES) / PAGE_BYTES) + 1;
     this.#maxPages = Math.min(MAX_PAGES, pages);
+    this.#home = home;
   }
 
-  /** Of at least `bytes`; after a `grow` perhaps another one, and this one of no meaning. */
-  get buffer(): ArrayBufferLike {
-    return this.#buffer;
+  /** Of at least `bytes`; after a `grow` perhaps another array, and this one of no meaning. */
+  get words(): Int32Array {
+    return this.#words;
+  }
+
+  /** Whether it has gone where `home` said. */
+  get isHome(): boolean {
+    return this.#range !== null;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** What `buffer` belongs to, for good, once it is no plain buffer any more. */
+  /** What `words` belong to, for good, once they are in memory of its own that is no plain buffer. */
   get memory(): WebAssemblyMemory | null {
     return this.#memory;
   }
@@ -73,21 +93,32 @@ export class GrowingMemory {
   /** Throws a `RangeError` where no memory is left. New bytes are 0. */
   grow(): void {
     this.#bytes += this.growth;
-    while (this.#bytes > this.#buffer.byteLength) this.#extend();
+    while (this.#bytes > this.#words.byteLength) this.#extend();
   }
 
   #extend(): void {
-    if (this.#memory !== null) {
-      const pages = this.#buffer.byteLength / PAGE_BYTES;
-      this.#memory.grow(Math.min(this.#maxPages - pages, pages >>> 3));
-      this.#buffer = this.#memory.buffer;
+    const has = this.#words.byteLength;
+    const more = Math.max(1, Math.floor(has / PAGE_BYTES / 8)) * PAGE_BYTES;
+    if (this.#range !== null) {
+      this.#setWords(this.#range.buffer, this.#range.start, Math.min(this.#range.bytes, has + more));
       return;
     }
-    const bytes = Math.max(FIRST_BYTES, 2 * this.#buffer.byteLength);
+    if (this.#memory !== null) {
+      this.#memory.grow(Math.min(this.#maxPages - has / PAGE_BYTES, more / PAGE_BYTES));
+      this.#setWords(this.#memory.buffer, 0, this.#memory.buffer.byteLength);
+      return;
+    }
+    const bytes = Math.max(FIRST_BYTES, 2 * has);
+    const before = this.#words;
+    if (bytes === HOME_BYTES) this.#range = this.#home();
     if (bytes === SHARED_BYTES) this.#memory = this.#reserve();
-    const larger = this.#memory?.buffer ?? new ArrayBuffer(bytes);
-    new Uint8Array(larger).set(new Uint8Array(this.#buffer));
-    this.#buffer = larger;
+    if (this.#range !== null) this.#setWords(this.#range.buffer, this.#range.start, bytes);
+    else this.#setWords(this.#memory?.buffer ?? new ArrayBuffer(bytes), 0, bytes);
+    this.#words.set(before);
+  }
+
+  #setWords(buffer: ArrayBufferLike, start: number, bytes: number): void {
+    this.#words = new Int32Array(buffer, start, bytes / 4);
   }
 
   #reserve(): WebAssemblyMemory | null {

@@ -1,4 +1,4 @@
-import type { BlockRun } from "./block-run.ts";
+import type { BlockRun, HashedBlocks } from "./block-run.ts";
 import { Blocks } from "./blocks.ts";
 import { Bounds } from "./bounds.ts";
 import { type Context, Contexts } from "./context.ts";
@@ -15,9 +15,13 @@ import type { Records } from "./records.ts";
 import { Segments } from "./segments.ts";
 import { type Source, Sources } from "./sources.ts";
 import type { ResolvedTableOptions } from "./table-options.ts";
+import { WasmRecords } from "./wasm-records.ts";
 
 /** So many of a prompt's next blocks are asked of the memory together. */
 const TOUCHED_AHEAD = 16;
+
+/** Fewer are mentioned sooner where they are than when they are copied. */
+const MIN_MENTIONED = 32;
 
 /** One name is normal; a broken engine must not make a block's list long, which every match reads. The oldest goes. */
 const MAX_NAMES = 16;
@@ -31,7 +35,7 @@ export class HolderIndex {
   readonly contexts: Contexts;
   readonly sources: Sources;
   readonly blocks: Blocks;
-  readonly holdings: Holdings = new Holdings();
+  readonly holdings: Holdings;
   readonly holders: Holders;
   readonly orphans: OrphanRecords;
   readonly memory: IndexMemory;
@@ -48,12 +52,14 @@ export class HolderIndex {
   #lastHeld = 0;
   /** Never read: see `HashTable.touch`. */
   #touched = 0;
+  #wasm: WasmRecords | null | undefined;
 
   constructor(options: ResolvedTableOptions) {
     this.#options = options;
     this.expires = options.entryTtlMs < Number.POSITIVE_INFINITY;
     this.#sets = new PlaceSets(options.tierWeights);
-    this.blocks = new Blocks(this.expires);
+    this.blocks = new Blocks(this.expires, () => this.#openWasm()?.blocks ?? null);
+    this.holdings = new Holdings(() => this.#openWasm()?.holdings ?? null);
     this.holders = new Holders(this.blocks, this.holdings, this.#sets, () => this.memory.mayGather);
     // Not the hash seed itself: what orders slots must not be what names blocks.
     const secret = Number(BigInt.asUintN(32, (options.seed * 0x9e37_79b9_7f4a_7c15n) >> 17n));
@@ -67,6 +73,11 @@ export class HolderIndex {
     this.memory = new IndexMemory(this, this.#segments, this.#sets, options.maxBytes);
     this.bounds = new Bounds(this, options);
     this.#departures = new Departures(this, options.defer);
+  }
+
+  /** Where the records of blocks and holdings are, if both are there. */
+  get wasm(): WasmRecords | null {
+    return this.blocks.records.isHome && this.holdings.records.isHome ? this.#wasm! : null;
   }
 
   /** (block, source) pairs, without those of sources that leave. */
@@ -133,8 +144,7 @@ export class HolderIndex {
    */
   findAll(
     context: Context,
-    hashes: Int32Array,
-    blocks: Int32Array,
+    { hashes, blocks, wasm }: HashedBlocks,
     from: number,
     to: number,
     before: number = from === 0 ? 0 : blocks[from - 1]!,
@@ -145,8 +155,14 @@ export class HolderIndex {
     let previous = before;
     for (let i = from; i < to; i++) {
       if (previous !== 0 && !this.expires) {
-        const following = this.blocks.countFollowing(previous, context.number, hashes, i, to);
-        for (const end = i + following; i < end; i++) blocks[i] = ++previous;
+        if (wasm !== null) {
+          const following = wasm.steps.findFollowing(previous, context.number, i, to);
+          i += following;
+          previous += following;
+        } else {
+          const following = this.blocks.countFollowing(previous, context.number, hashes, i, to);
+          for (const end = i + following; i < end; i++) blocks[i] = ++previous;
+        }
         if (i === to) return to;
       }
       if (previous !== 0 && asked === i - 1 && touched <= i) {
@@ -245,7 +261,7 @@ export class HolderIndex {
     const { number } = source;
     const set = this.#sets.keepAgain(places, to - from);
     if (set < 0) return 0;
-    holdings.createAll(number, run.names, run.proofs, set, run.holdings, from, to);
+    holdings.createAll(number, run, set, from, to);
     const held = from + source.names.addAll(context.blockSize, run.names, run.holdings, from, to);
     // The last one first: who takes their records next has them in order.
     for (let i = to - 1; i >= held; i--) {
@@ -253,7 +269,7 @@ export class HolderIndex {
       holdings.free(run.holdings[i]!);
     }
     if (held === from) return 0;
-    this.findAll(context, run.hashes, run.blocks, from, held, before);
+    this.findAll(context, run, from, held, before);
     let previous = before;
     for (let i = from; i < held; previous = run.blocks[i++]!) {
       if (run.blocks[i] !== 0) continue;
@@ -262,7 +278,7 @@ export class HolderIndex {
       blocks.createAll(context, run, i, next, previous);
       i = next - 1;
     }
-    holdings.setBlocks(run.holdings, run.blocks, from, held);
+    if (run.wasm === null) holdings.setBlocks(run, from, held);
     let others = 0;
     for (let i = from; i < held; i++) {
       i += holders.addAll(run, number, i, held);
@@ -293,26 +309,45 @@ export class HolderIndex {
    * none, and one that is there twice counts once.
    */
   releaseAll(source: Source, blockSize: number, run: BlockRun, from: number, to: number): void {
-    const { blocks, holdings, holders } = this;
-    const { number } = source;
+    const { blocks, wasm } = run;
     source.names.removeAll(blockSize, run.names, run.holdings, from, to);
-    let lost = 0;
+    this.#lastHeld = 0;
     let forgotten = from;
-    for (let i = from; i < to; i++) run.blocks[i] = run.holdings[i] === 0 ? 0 : holdings.block(run.holdings[i]!);
-    for (let i = from; i < to; i++) {
+    for (let i = from; i < to; ) {
       const holding = run.holdings[i]!;
+      const end = wasm === null || holding === 0 ? i : this.#releaseMany(wasm, source, run, i, to, forgotten);
+      if (end > i) {
+        forgotten = wasm!.forgotten;
+        i = end;
+        continue;
+      }
+      i++;
       if (holding === 0) continue;
-      const block = run.blocks[i]!;
-      if (!holders.remove(block, number, holding)) lost++;
-      this.#sets.forget(holding, holdings.places(holding));
-      holdings.free(holding);
-      if (blocks.holders(block) === 0) run.blocks[forgotten++] = block;
+      const block = this.holdings.block(holding);
+      if (!this.holders.remove(block, source.number, holding)) this.#count(source, -1);
+      this.#sets.forget(holding, this.holdings.places(holding));
+      this.holdings.free(holding);
+      if (this.blocks.holders(block) === 0) blocks[forgotten++] = block;
     }
-    this.#count(source, -lost);
     // The highest first, whichever way the engine goes: none is put into the table to be taken out again, and who takes the
     // records next has them in order.
-    const isAscending = forgotten > from && run.blocks[from]! < run.blocks[forgotten - 1]!;
-    for (let i = from; i < forgotten; i++) this.#forget(run.blocks[isAscending ? from + forgotten - 1 - i : i]!);
+    if (forgotten > from && blocks[from]! < blocks[forgotten - 1]!) blocks.subarray(from, forgotten).reverse();
+    for (let i = from; i < forgotten; ) {
+      const context = this.contextOf(blocks[i]!);
+      const end = wasm === null ? i : this.blocks.freeAll(wasm, context, i, forgotten);
+      if (end > i) i = end;
+      else this.#forget(blocks[i++]!);
+    }
+  }
+
+  /** Returns the number behind the last one that was released: see `Holdings.releaseAll`. */
+  #releaseMany(wasm: WasmRecords, source: Source, run: BlockRun, from: number, to: number, forgotten: number): number {
+    const places = this.holdings.places(run.holdings[from]!);
+    if (places === OWN_PLACES) return from;
+    const end = this.holdings.releaseAll(wasm, source.number, run, from, to, forgotten);
+    this.#sets.forgetAll(places, wasm.released);
+    this.#count(source, -wasm.lost);
+    return end;
   }
 
   /**
@@ -403,13 +438,29 @@ export class HolderIndex {
   }
 
   /** These blocks of one prompt, in its order, are in use. The deeper one counts as the older: without it, nothing else is lost. */
-  mention(blocks: ArrayLike<number>, count: number = blocks.length): void {
+  mention(blocks: Int32Array, count: number = blocks.length): void {
+    const { wasm } = this;
+    if (wasm === null || count < MIN_MENTIONED || count > WasmRecords.mostBlocks) {
+      this.#mention(blocks, 0, count, null);
+      return;
+    }
+    wasm.columns.blocks.set(blocks.subarray(0, count));
+    this.mentionRun(wasm, 0, count);
+  }
+
+  /** The same for the first blocks of a run, and the one that comes before, which is 0 where there is none. */
+  mentionRun(wasm: WasmRecords, before: number, count: number): void {
+    wasm.mentioned[0] = before;
+    this.#mention(wasm.mentioned, before === 0 ? 1 : 0, count + 1, wasm);
+  }
+
+  #mention(blocks: Int32Array, from: number, to: number, wasm: WasmRecords | null): void {
     const nowMs = this.expires ? Math.floor(this.now()) : 0;
-    let i = 0;
-    while (i < count) {
+    let i = from;
+    while (i < to) {
       const number = blocks[i] === 0 ? 0 : this.blocks.context(blocks[i]!);
       // One that is in use no more has no context.
-      i = number === 0 ? i + 1 : this.blocks.mention(this.contexts.numbered(number), blocks, i, count, nowMs);
+      i = number === 0 ? i + 1 : this.blocks.mention(this.contexts.numbered(number), blocks, i, to, nowMs, wasm);
     }
   }
 
@@ -438,6 +489,12 @@ export class HolderIndex {
   #count(source: Source, blocks: number): void {
     this.#pairs += blocks;
     source.blocks += blocks;
+  }
+
+  /** Not where blocks expire, of which no many are held together. */
+  #openWasm(): WasmRecords | null {
+    if (this.#wasm === undefined) this.#wasm = this.expires ? null : WasmRecords.open();
+    return this.#wasm;
   }
 
   /** 0 where there is none left. */

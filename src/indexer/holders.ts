@@ -108,7 +108,8 @@ export class Holders {
    * list: up to a block that has a crowd, or should get one, or that the source has another name for. Blocks that were made
    * for their holding have it already. Returns how many that are.
    */
-  addAll({ blocks, holdings }: BlockRun, source: number, from: number, to: number): number {
+  addAll({ blocks, holdings, wasm }: BlockRun, source: number, from: number, to: number): number {
+    if (wasm !== null) return wasm.steps.addHolders(from, to, source, MAX_LIST);
     const end = to | 0;
     for (let i = from | 0; i < end; i++) {
       const holding = holdings[i]!;

@@ -1,6 +1,8 @@
+import type { BlockRun } from "./block-run.ts";
 import { BLOCK_BITS } from "./blocks.ts";
-import { MAX_INDEX } from "./hash-table.ts";
+import type { MemoryRange } from "./growing-memory.ts";
 import { Records } from "./records.ts";
+import type { WasmRecords } from "./wasm-records.ts";
 
 // Words of a holding's record, after the two of the engine's hash.
 const PROOF = 2;
@@ -16,6 +18,9 @@ const PROOF_MASK = (1 << PROOF_BITS) - 1;
 /** What stands for the name of the block before where there is none. Signed, or V8 would count in floating point. */
 const NO_PARENT = 0x9e37_79b9 | 0;
 
+/** Highest number of a holding: as many have room beside all blocks (`WasmRecords`). It takes 27 bits. */
+const MAX_HOLDING = 120_000_000;
+
 /** Highest number of a source: it takes 13 bits, in what is left of two words. */
 export const MAX_SOURCE: number = (1 << (32 - NEXT_BITS + 32 - PROOF_BITS)) - 1;
 
@@ -24,7 +29,12 @@ export const MAX_SOURCE: number = (1 << (32 - NEXT_BITS + 32 - PROOF_BITS)) - 1;
  * source's table by name, and in its block's list of holders, as long as it is in use.
  */
 export class Holdings {
-  readonly records: Records = new Records(WORDS, MAX_INDEX);
+  readonly records: Records;
+
+  /** `home`: see `GrowingMemory`. */
+  constructor(home?: () => MemoryRange | null) {
+    this.records = new Records(WORDS, MAX_HOLDING, home);
+  }
 
   get size(): number {
     return this.records.size;
@@ -110,23 +120,22 @@ export class Holdings {
   }
 
   /**
-   * The same for the names from number `from` to before `to`, with the proofs that stand under their numbers, and in these
-   * places. There is room for all of them. Their blocks are still to be set.
+   * The same for the names of a run from number `from` to before `to`, with their proofs, and in these places. There is room
+   * for all of them. Their blocks are still to be set.
    */
-  createAll(
-    source: number,
-    names: Int32Array,
-    proofs: Int32Array,
-    places: number,
-    into: Int32Array,
-    from: number,
-    to: number,
-  ): void {
-    const words = this.records.data;
+  createAll(source: number, run: BlockRun, places: number, from: number, to: number): void {
     const upper = (source >>> (32 - NEXT_BITS)) << PROOF_BITS;
     const lower = source << NEXT_BITS;
     const set = places << BLOCK_BITS;
-    this.records.takeAll(into, from, to);
+    const { names, proofs, holdings: into, wasm } = run;
+    const { records } = this;
+    if (wasm !== null) {
+      wasm.steps.createHoldings(from, to, upper, lower, set, records.firstFree, records.firstNew);
+      records.tookAll(to - from, wasm.firstFree, wasm.firstNew);
+      return;
+    }
+    const words = records.data;
+    records.takeAll(into, from, to);
     const end = to | 0;
     for (let i = from | 0; i < end; i++) {
       const at = Math.imul(into[i]!, WORDS);
@@ -139,7 +148,7 @@ export class Holdings {
   }
 
   /** Of new ones, from number `from` to before `to`. */
-  setBlocks(holdings: Int32Array, blocks: Int32Array, from: number, to: number): void {
+  setBlocks({ holdings, blocks }: BlockRun, from: number, to: number): void {
     const words = this.records.data;
     const end = to | 0;
     for (let i = from | 0; i < end; i++) words[Math.imul(holdings[i]!, WORDS) + BLOCK]! |= blocks[i]!;
@@ -156,6 +165,19 @@ export class Holdings {
   /** Whether there is such a record, in use as one of that source; of 0 there is none. */
   isOf(holding: number, source: number): boolean {
     return source !== 0 && this.records.at(holding) < this.records.data.length && this.source(holding) === source;
+  }
+
+  /**
+   * Takes what lies where holding `from` does out of the lists of its blocks, for the holdings of a run from that number to
+   * before `to`, 0 for none: up to one that lies elsewhere, or whose block has a crowd. What nobody holds any more comes to
+   * `run.blocks`, from number `forgotten` on. Returns the number behind the last one.
+   */
+  releaseAll(wasm: WasmRecords, source: number, run: BlockRun, from: number, to: number, forgotten: number): number {
+    const { records } = this;
+    const places = this.places(run.holdings[from]!) << BLOCK_BITS;
+    const end = wasm.steps.release(from, to, source, places, forgotten, records.firstFree);
+    records.tookAll(-wasm.released, wasm.firstFree, records.firstNew);
+    return end;
   }
 
   free(holding: number): void {

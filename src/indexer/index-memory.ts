@@ -44,7 +44,7 @@ const GRANTED = 64;
 // What is on the heap, on Node 20: a source, a context, a belief, a set of places of its own. The last, an adapter of
 // blocks that wait, is estimated and not measured.
 const SOURCE_BYTES = 1750;
-const CONTEXT_BYTES = 1300;
+const CONTEXT_BYTES = 1250;
 const BELIEF_BYTES = 360;
 const OWN_PLACES_BYTES = 200;
 const LORA_BYTES = 200;

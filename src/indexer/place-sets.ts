@@ -102,6 +102,12 @@ export class PlaceSets {
     else if (--this.#uses[number]! === 0) this.#sets[number] = undefined;
   }
 
+  /** So many holdings say this number, which is not that of sets of their own, no more. */
+  forgetAll(number: number, holdings: number): void {
+    this.#uses[number]! -= holdings;
+    if (this.#uses[number] === 0) this.#sets[number] = undefined;
+  }
+
   /** Whether this place is one of them already. */
   has(holding: number, number: number, { tier, group }: Place): boolean {
     return this.of(holding, number).places.some((place) => place.tier === tier && place.group === group);

@@ -1,5 +1,6 @@
 import type { BlockHasher } from "./block-hasher.ts";
 import { extraKey, rootKey } from "./block-identity.ts";
+import type { HashedBlocks } from "./block-run.ts";
 import type { Context } from "./context.ts";
 import type { HolderIndex } from "./holder-index.ts";
 import type { PromptIdentity } from "./indexer.ts";
@@ -36,9 +37,10 @@ export function hashPrompt(
 }
 
 /** Memory for the chains of prompts, used again by the next query. */
-export class ChainMemory {
+export class ChainMemory implements HashedBlocks {
   hashes: Int32Array = new Int32Array(1024);
   blocks: Int32Array = new Int32Array(512);
+  readonly wasm: null = null;
 }
 
 /** Blocks that are hashed at once: few at first, since most prompts are held by nobody, then ever more. */
@@ -126,14 +128,14 @@ export class PromptChain {
     let before = i === 0 ? 0 : blocks[i - 1]!;
     const untilMissing = i === 0 || before !== 0;
     if (before !== 0 && this.#hasTokens && !index.expires) {
-      const end = i + index.blocks.countLikeFollowing(before, hashes, i, to);
+      const end = i + index.blocks.countLikeFollowing(before, hashes, i, to, index.wasm);
       while (i < end) blocks[i++] = ++before;
     }
     if (i === to) {
       this.#known = to;
       return;
     }
-    this.#known = index.findAll(this.context, hashes, blocks, i, to, before, untilMissing);
+    this.#known = index.findAll(this.context, this.#memory, i, to, before, untilMissing);
     this.#likeFrom = this.#known;
   }
 

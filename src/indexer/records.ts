@@ -1,4 +1,4 @@
-import { GrowingMemory } from "./growing-memory.ts";
+import { GrowingMemory, type MemoryRange } from "./growing-memory.ts";
 
 /**
  * Records of some signed 32-bit words, named by a number from 1. A number that was given back is taken again.
@@ -18,11 +18,16 @@ export class Records {
   #free = 0;
   #size = 0;
 
-  /** `limit`: the highest number. */
-  constructor(words: number, limit: number) {
+  /** `limit`: the highest number. `home`: see `GrowingMemory`; it has room for all of them. */
+  constructor(words: number, limit: number, home?: () => MemoryRange | null) {
     this.words = words;
     this.#limit = limit;
-    this.#memory = new GrowingMemory((limit + 1) * words * 4);
+    this.#memory = new GrowingMemory((limit + 1) * words * 4, home);
+  }
+
+  /** See `GrowingMemory`. */
+  get isHome(): boolean {
+    return this.#memory.isHome;
   }
 
   /** Records in use. */
@@ -89,6 +94,23 @@ export class Records {
     this.#size += to - from;
   }
 
+  /** The number that was given back last, 0 for none; its record's first word is the next such number. */
+  get firstFree(): number {
+    return this.#free;
+  }
+
+  /** The first number that was never taken. */
+  get firstNew(): number {
+    return this.#next;
+  }
+
+  /** So many were taken as `takeAll` takes them, by somebody who knows what comes first now. */
+  tookAll(count: number, firstFree: number, firstNew: number): void {
+    this.#free = firstFree;
+    this.#next = firstNew;
+    this.#size += count;
+  }
+
   /** Its first word is overwritten. */
   give(i: number): void {
     this.data[this.at(i)] = this.#free;
@@ -98,7 +120,7 @@ export class Records {
 
   #grow(): void {
     this.#memory.grow();
-    if (this.data.buffer !== this.#memory.buffer) this.data = new Int32Array(this.#memory.buffer);
+    this.data = this.#memory.words;
     this.#capacity = Math.floor(this.bytes / 4 / this.words);
   }
 }

@@ -58,7 +58,9 @@ export class Segments {
 
   /** All of its words are 0. */
   take(slots: number): number {
-    const segment = slots === MAX_SEGMENT_SLOTS ? (this.#largest.pop() ?? this.#extend()) : this.#takeHalf(slots);
+    const segment = slots === MAX_SEGMENT_SLOTS ? this.#largest.pop() : this.#takeHalf(slots);
+    // Memory that is new is 0 already.
+    if (segment === undefined) return this.#extend();
     this.data.fill(0, segment, segment + wordsOf(slots));
     return segment;
   }
@@ -93,7 +95,7 @@ export class Segments {
   /** One of the largest size behind all others. */
   #extend(): number {
     while (4 * (this.#next + MAX_SEGMENT_WORDS) > this.bytes) this.#memory.grow();
-    if (this.data.buffer !== this.#memory.buffer) this.data = new Int32Array(this.#memory.buffer);
+    this.data = this.#memory.words;
     const segment = this.#next;
     this.#next += MAX_SEGMENT_WORDS;
     if (this.#isSettled || this.bytes <= MOST_PLAIN_BYTES) return segment;

@@ -1,4 +1,5 @@
 import type { BlockHasher } from "./block-hasher.ts";
+import type { BlockRun } from "./block-run.ts";
 import { Xxh3 } from "./xxh3.ts";
 
 /**
@@ -54,6 +55,11 @@ export class Xxh3BlockHasher implements BlockHasher {
       const first = start + block * blockSize;
       this.#xxh3.hash(tokens, first, first + blockSize, out, at + 2 * block);
     }
+  }
+
+  chainRun(run: BlockRun, from: number, to: number, parentLow: number, parentHigh: number): void {
+    run.copyLocals(from, to);
+    this.chain(parentLow, parentHigh, run.hashes, 2 * from, to - from);
   }
 
   chain(parentLow: number, parentHigh: number, out: Int32Array, at: number, count: number): void {

@@ -131,7 +131,7 @@ describe("a large source that is cleared", () => {
       const next = (i: number): boolean => found[i] !== 0 && found[i + 1] === found[i]! + 1;
       return prompts.flatMap((blocks) => {
         const hashes = Int32Array.from(blocks.flatMap((block) => [block, 1]));
-        index.findAll(context, hashes, found, 0, blocks.length);
+        index.findAll(context, { hashes, blocks: found, wasm: null }, 0, blocks.length);
         return blocks.slice(0, -1).filter((_, i) => next(i));
       }).length;
     };

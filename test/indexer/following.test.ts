@@ -1,21 +1,18 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { BlockRemoved, BlockStored } from "../../src/events/event.ts";
-import { PackedBatch, packEvent } from "../../src/events/packed-batch.ts";
-import { SeededBlockHasher } from "../../src/indexer/block-hash.ts";
-import { BlockRemoval } from "../../src/indexer/block-removal.ts";
-import { BlockStore } from "../../src/indexer/block-store.ts";
+import type { BlockStored } from "../../src/events/event.ts";
 import { exportBlocks, importBlocks } from "../../src/indexer/export.ts";
-import { HolderIndex } from "../../src/indexer/holder-index.ts";
 import type { BlockSource, ExportedBlock } from "../../src/indexer/indexer.ts";
-import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
-import { resolveTableOptions, type SyncPrefixHashTableOptions } from "../../src/indexer/table-options.ts";
+import { SyncPrefixHashTable, type SyncPrefixHashTableOptions } from "../../src/indexer/sync-prefix-hash-table.ts";
+import { MANY_BLOCKS, packed } from "./engine-steps.ts";
+import { Inside, SEED } from "./inside.ts";
 import { held, ManualClock, MODEL, match, removed, source, stored } from "./support.ts";
 
-const SEED = 7n;
 const TTL_MS = 1_000;
 const SOURCES = ["a", "b", "c"].map((pod) => source(pod));
+
+const WAS_LARGE = ", in an index that was large";
 
 // Prompts of one token a block, which part from each other at different blocks.
 const PROMPTS = [0, 1, 2, 3];
@@ -37,25 +34,8 @@ function storedPart(prompt: number, from: number, to: number): BlockStored {
   return stored(namesOf(prompt, from, to), parent, tokensOf(prompt, from, to), { blockSize: 1 });
 }
 
-/** The index without its façade, so that its records can be looked at. */
-class Inside {
-  readonly index: HolderIndex;
-  readonly #store: BlockStore;
-  readonly #removal: BlockRemoval;
-
-  constructor(options: SyncPrefixHashTableOptions = {}) {
-    this.index = new HolderIndex(resolveTableOptions({ ...options, seed: SEED }));
-    this.#store = new BlockStore(this.index, new SeededBlockHasher(SEED));
-    this.#removal = new BlockRemoval(this.index);
-  }
-
-  process(of: BlockSource, event: BlockStored | BlockRemoved): void {
-    const batch = new PackedBatch();
-    packEvent(batch, event);
-    if (event.type === "BlockStored") this.#store.store(of, batch, batch.events[0]!);
-    else this.#removal.remove(of, batch, 0, 1);
-  }
-
+/** An index of which is asked whether its records are as they should be. */
+class Checked extends Inside {
   clear(of: BlockSource): void {
     const known = this.index.sources.find(of);
     if (known !== undefined) this.index.leave(known);
@@ -120,7 +100,7 @@ function parentsOfPrompts(): Map<bigint, bigint> {
 
 /** All blocks of the prompts, as an import brings them: in the order of hashes. */
 function exportedPrompts(): ExportedBlock[] {
-  const donor = new Inside();
+  const donor = new Checked();
   for (const prompt of PROMPTS) donor.process(source(), storedPart(prompt, 0, LENGTH));
   return [...exportBlocks(donor.index, source())];
 }
@@ -165,6 +145,7 @@ describe("a block is in its table, or has the record behind its parent's,", () =
   });
   const bounds: readonly (readonly [string, SyncPrefixHashTableOptions])[] = [
     ["", {}],
+    [WAS_LARGE, {}],
     [", where memory is scarce", { maxBytes: 50_000 }],
     [", where few have room", { maxPrefixesPerContext: 20 }],
     [", where blocks expire", { entryTtlMs: TTL_MS }],
@@ -181,7 +162,8 @@ describe("a block is in its table, or has the record behind its parent's,", () =
       fc.assert(
         fc.property(fc.array(command, { maxLength: 30, size: "max" }), (commands) => {
           const clock = new ManualClock();
-          const inside = new Inside({ ...options, clock });
+          const inside = new Checked({ ...options, clock });
+          if (where === WAS_LARGE) inside.growAndEmpty();
           for (const command of commands) {
             if (command.type === "wait") clock.advance(command.ms);
             else if (command.type === "clear") inside.clear(command.of);
@@ -315,48 +297,53 @@ describe("an index in which blocks follow answers", () => {
       { weight: 3, arbitrary: goOn },
     );
     fc.assert(
-      fc.property(fc.array(fc.tuple(command, asked), { maxLength: 30, size: "max" }), (steps) => {
-        const index = new SyncPrefixHashTable({ seed: SEED, defer: atOnce });
-        // Of which others take over what a pod holds.
-        const mirror = new SyncPrefixHashTable({ seed: SEED, defer: atOnce });
-        const model = new Model();
-        const pending = new Map<string, ExportedBlock[][]>();
-        const importNext = (of: BlockSource): void => {
-          const chunks = pending.get(of.pod) ?? [];
-          index.importSource(of, chunks.shift() ?? []);
-          if (chunks.length === 0) pending.delete(of.pod);
-        };
-        for (const [command, prompts] of steps) {
-          const { of, type } = command;
-          if (type === "go on") {
-            if (pending.has(of.pod)) importNext(of);
-            else index.reveal(of);
-            if (!pending.has(of.pod)) {
-              index.reveal(of);
-              model.hidden.delete(of.pod);
-            }
-          } else {
-            while (pending.has(of.pod)) importNext(of);
-            if (type === "hand over") {
-              const blocks = [...mirror.exportSource(of)];
-              if (blocks.length === 0) continue;
-              index.processAllBlocksCleared(of);
-              const chunks: ExportedBlock[][] = [];
-              while (blocks.length > 0) chunks.push(blocks.splice(0, command.chunk));
-              pending.set(of.pod, chunks);
-              model.hidden.add(of.pod);
-              importNext(of);
+      fc.property(
+        fc.array(fc.tuple(command, asked), { maxLength: 30, size: "max" }),
+        fc.boolean(),
+        (steps, wasLarge) => {
+          const index = new SyncPrefixHashTable({ seed: SEED, defer: atOnce });
+          if (wasLarge) index.processEvents(source("z"), packed(MANY_BLOCKS));
+          // Of which others take over what a pod holds.
+          const mirror = new SyncPrefixHashTable({ seed: SEED, defer: atOnce });
+          const model = new Model();
+          const pending = new Map<string, ExportedBlock[][]>();
+          const importNext = (of: BlockSource): void => {
+            const chunks = pending.get(of.pod) ?? [];
+            index.importSource(of, chunks.shift() ?? []);
+            if (chunks.length === 0) pending.delete(of.pod);
+          };
+          for (const [command, prompts] of steps) {
+            const { of, type } = command;
+            if (type === "go on") {
+              if (pending.has(of.pod)) importNext(of);
+              else index.reveal(of);
+              if (!pending.has(of.pod)) {
+                index.reveal(of);
+                model.hidden.delete(of.pod);
+              }
             } else {
-              const change = apply(command, model, 0);
-              for (const each of [index, mirror]) change(each);
+              while (pending.has(of.pod)) importNext(of);
+              if (type === "hand over") {
+                const blocks = [...mirror.exportSource(of)];
+                if (blocks.length === 0) continue;
+                index.processAllBlocksCleared(of);
+                const chunks: ExportedBlock[][] = [];
+                while (blocks.length > 0) chunks.push(blocks.splice(0, command.chunk));
+                pending.set(of.pod, chunks);
+                model.hidden.add(of.pod);
+                importNext(of);
+              } else {
+                const change = apply(command, model, 0);
+                for (const each of [index, mirror]) change(each);
+              }
             }
+            for (const prompt of prompts) assert.equal(match(index, tokensOf(prompt)), model.match(prompt, 0));
+            if (pending.size > 0) continue;
+            for (const each of SOURCES) assert.equal(held(index.heldBlocks(each)), model.held(each.pod));
+            assert.equal(index.stats().blocks, model.blocks);
           }
-          for (const prompt of prompts) assert.equal(match(index, tokensOf(prompt)), model.match(prompt, 0));
-          if (pending.size > 0) continue;
-          for (const each of SOURCES) assert.equal(held(index.heldBlocks(each)), model.held(each.pod));
-          assert.equal(index.stats().blocks, model.blocks);
-        }
-      }),
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -442,7 +429,7 @@ describe("an index in which blocks follow answers", () => {
 
 describe("records", () => {
   it("do not count as one behind the other where the first is gone", () => {
-    const { index } = new Inside();
+    const { index } = new Checked();
     const context = index.contexts.open(MODEL, -1, 1);
     const from = index.sources.open(source());
     const hold = (number: number, parent: number): number => {
@@ -460,7 +447,7 @@ describe("records", () => {
 
   it("are in order for who stores next, whichever way a prompt is removed", () => {
     for (const isAscending of [true, false]) {
-      const inside = new Inside();
+      const inside = new Checked();
       const names = namesOf(0, 0, LENGTH);
       for (let round = 0; round < 3; round++) {
         inside.process(source(), storedPart(0, 0, LENGTH));
@@ -472,7 +459,7 @@ describe("records", () => {
   });
 
   it("are passed over once by an import, and not again until as many have come as that is worth", () => {
-    const inside = new Inside();
+    const inside = new Checked();
     const some = exportedPrompts();
     for (const prompt of PROMPTS) inside.process(source("a"), storedPart(prompt, 0, LENGTH));
     assert.ok(inside.index.blocks.following > 100);

@@ -2,51 +2,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { BlockRemoved, BlockStored } from "../../src/events/event.ts";
-import { PackedBatch, packEvent } from "../../src/events/packed-batch.ts";
 import type { BlockSource } from "../../src/indexer/indexer.ts";
 import { SyncPrefixHashTable, type SyncPrefixHashTableOptions } from "../../src/indexer/sync-prefix-hash-table.ts";
-import { held, MODEL, match, removed, source, stored } from "./support.ts";
-
-/** A step of an engine: some blocks of one of a few prompts, stored or removed. */
-interface Step {
-  readonly of: BlockSource;
-  readonly event: BlockStored | BlockRemoved;
-}
-
-const SOURCES = [source("a"), source("b"), source("a", 1)];
-
-/** Token `i` of a prompt; prompts part from each other at different blocks. */
-function token(prompt: number, i: number): number {
-  return i < 40 * prompt ? i : 1_000 * prompt + i;
-}
-
-function tokensOf(prompt: number, from: number, to: number): Uint32Array {
-  return Uint32Array.from({ length: to - from }, (_, i) => token(prompt, from + i));
-}
-
-/** The same name for the same prefix, or, of a broken engine, one of few. */
-function nameOf(prompt: number, block: number, isBroken: boolean): bigint {
-  return isBroken ? BigInt(block % 7) : BigInt(token(prompt, block)) + 1n;
-}
-
-const step: fc.Arbitrary<Step> = fc
-  .record({
-    of: fc.constantFrom(...SOURCES),
-    prompt: fc.nat({ max: 3 }),
-    from: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.nat({ max: 160 }) }),
-    count: fc.nat({ max: 200 }),
-    isStored: fc.boolean(),
-    isBroken: fc.nat({ max: 9 }).map((number) => number === 0),
-    medium: fc.constantFrom(null, null, null, "CPU"),
-  })
-  .map(({ of, prompt, from, count, isStored, isBroken, medium }) => {
-    const names = Array.from({ length: count }, (_, i) => nameOf(prompt, from + i, isBroken));
-    const parent = from === 0 ? null : nameOf(prompt, from - 1, isBroken);
-    const event = isStored
-      ? stored(names, parent, tokensOf(prompt, from, from + count), { blockSize: 1, medium })
-      : removed(isBroken ? [...names, ...names] : names.reverse(), { medium });
-    return { of, event };
-  });
+import { MANY_BLOCKS, packed, SOURCES, step, tokensOf } from "./engine-steps.ts";
+import { held, MODEL, match, removed, stored } from "./support.ts";
 
 /** One event for each of the blocks, in order. */
 function oneByOne(event: BlockStored | BlockRemoved): (BlockStored | BlockRemoved)[] {
@@ -61,9 +20,7 @@ function oneByOne(event: BlockStored | BlockRemoved): (BlockStored | BlockRemove
 }
 
 function process(table: SyncPrefixHashTable, of: BlockSource, events: readonly (BlockStored | BlockRemoved)[]): void {
-  const batch = new PackedBatch();
-  for (const event of events) packEvent(batch, event);
-  table.processEvents(of, batch);
+  table.processEvents(of, packed(events));
 }
 
 function assertAlike(table: SyncPrefixHashTable, other: SyncPrefixHashTable): void {
@@ -78,20 +35,26 @@ function assertAlike(table: SyncPrefixHashTable, other: SyncPrefixHashTable): vo
 describe("blocks that come together", () => {
   const options: SyncPrefixHashTableOptions = { seed: 5n };
 
-  it("are taken in like one after the other, whatever is known of them", () => {
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
-        const together = new SyncPrefixHashTable(options);
-        const apart = new SyncPrefixHashTable(options);
-        for (const { of, event } of steps) {
-          process(together, of, [event]);
-          for (const one of oneByOne(event)) process(apart, of, [one]);
-          assertAlike(together, apart);
-        }
-      }),
-      { numRuns: 150 },
-    );
-  });
+  for (const [size, filler] of [
+    ["a small index", []],
+    ["one that was large", MANY_BLOCKS],
+  ] as const) {
+    it(`are taken in by ${size} like one after the other, whatever is known of them`, () => {
+      fc.assert(
+        fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+          const together = new SyncPrefixHashTable(options);
+          const apart = new SyncPrefixHashTable(options);
+          for (const table of [together, apart]) process(table, SOURCES[0]!, filler);
+          for (const { of, event } of steps) {
+            process(together, of, [event]);
+            for (const one of oneByOne(event)) process(apart, of, [one]);
+            assertAlike(together, apart);
+          }
+        }),
+        { numRuns: 150 },
+      );
+    });
+  }
 
   it("may be removed by an event for each, in one batch", () => {
     fc.assert(

@@ -140,3 +140,14 @@ export class WholeHasher {
     return hashOf(this.#words[0]!, this.#words[1]!);
   }
 }
+
+/** Runs the step where no address space can be set aside. */
+export function withoutWebAssembly(step: () => void): void {
+  const { WebAssembly } = globalThis as { WebAssembly?: unknown };
+  Reflect.deleteProperty(globalThis, "WebAssembly");
+  try {
+    step();
+  } finally {
+    Object.assign(globalThis, { WebAssembly });
+  }
+}

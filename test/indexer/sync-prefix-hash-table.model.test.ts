@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { SyncPrefixHashTable } from "../../src/indexer/sync-prefix-hash-table.ts";
 import { type Command, command, eventOf, ids, LORAS, medium, Naming, type Prompt } from "./commands.ts";
+import { MANY_BLOCKS, packed } from "./engine-steps.ts";
 import { Oracle } from "./oracle.ts";
 import { held, source, stored } from "./support.ts";
 
@@ -60,17 +61,22 @@ describe("SyncPrefixHashTable against a model of full prefixes", () => {
       { nil: undefined },
     );
     fc.assert(
-      fc.property(fc.array(fc.tuple(command, ids, ready), { maxLength: 60, size: "max" }), (steps) => {
-        const index = new SyncPrefixHashTable();
-        const oracle = new Oracle();
-        const naming = new Naming();
-        for (const [command, query, ready] of steps) {
-          apply(index, oracle, naming, command);
-          checkHeld(index, oracle);
-          checkMatches(index, oracle, query, ready);
-          if ("prompt" in command) checkMatches(index, oracle, command.prompt.ids);
-        }
-      }),
+      fc.property(
+        fc.array(fc.tuple(command, ids, ready), { maxLength: 60, size: "max" }),
+        fc.boolean(),
+        (steps, wasLarge) => {
+          const index = new SyncPrefixHashTable();
+          if (wasLarge) index.processEvents(source("z"), packed(MANY_BLOCKS));
+          const oracle = new Oracle();
+          const naming = new Naming();
+          for (const [command, query, ready] of steps) {
+            apply(index, oracle, naming, command);
+            checkHeld(index, oracle);
+            checkMatches(index, oracle, query, ready);
+            if ("prompt" in command) checkMatches(index, oracle, command.prompt.ids);
+          }
+        },
+      ),
       { numRuns: 150 },
     );
   });

@@ -10,12 +10,15 @@ export interface WasmFile {
   readonly target: string;
 }
 
-export const WASM_FILES: readonly WasmFile[] = ["events/simd-tokens", "indexer/simd-hash", "indexer/simd-slots"].map(
-  (name) => {
-    const path = fileURLToPath(new URL(`../../src/${name}`, import.meta.url));
-    return { source: `${path}.wat`, target: `${path}-code.ts` };
-  },
-);
+export const WASM_FILES: readonly WasmFile[] = [
+  "events/simd-tokens",
+  "indexer/simd-hash",
+  "indexer/simd-slots",
+  "indexer/wasm-records",
+].map((name) => {
+  const path = fileURLToPath(new URL(`../../src/${name}`, import.meta.url));
+  return { source: `${path}.wat`, target: `${path}-code.ts` };
+});
 
 /** What belongs into the target. */
 export async function wasmCode({ source }: WasmFile): Promise<string> {
