@@ -20,7 +20,7 @@ interface Exports {
 /** Room for a payload, from byte 0 of the memory on. Token ids lie behind it, and behind those what `SimdHash` needs. */
 export const PAYLOAD_BYTES: number = 1 << 18;
 const TOKEN_WORDS = 1 << 16;
-/** Where names are put, between what `SimdHash` has, and how many. */
+/** Where names are put, and how many: they are copied before `SimdHash`, which has columns there, too, is called again. */
 const NAMES = 589_824;
 const MOST_NAMES = 1 << 13;
 

@@ -3,7 +3,8 @@
 ;; Made into simd-tokens-code.ts by `npm run build:wasm`.
 (module
   ;; Eleven pages: the payload from byte 0 on, token ids from byte 262,144 on, and from byte 524,288 on what simd-hash.wat
-  ;; needs, by which they are hashed where they are. From byte 589,824 on, which that leaves alone, names.
+  ;; needs, by which they are hashed where they are. Names come from byte 589,824 on, where that has columns, too: neither keeps
+  ;; anything from call to call.
   (memory (export "memory") 11 11)
 
   ;; MessagePack's unsigned integers of at most 32 bits (1, 2, 3 or 5 bytes) from byte $at on, as words to $to until $end: at

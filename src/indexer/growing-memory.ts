@@ -100,11 +100,14 @@ export class GrowingMemory {
     const has = this.#words.byteLength;
     const more = Math.max(1, Math.floor(has / PAGE_BYTES / 8)) * PAGE_BYTES;
     if (this.#range !== null) {
+      if (has === this.#range.bytes) throw new RangeError(`memory: ${has} bytes are all that it has room for`);
       this.#setWords(this.#range.buffer, this.#range.start, Math.min(this.#range.bytes, has + more));
       return;
     }
     if (this.#memory !== null) {
-      this.#memory.grow(Math.min(this.#maxPages - has / PAGE_BYTES, more / PAGE_BYTES));
+      const pages = Math.min(this.#maxPages - has / PAGE_BYTES, more / PAGE_BYTES);
+      if (pages === 0) throw new RangeError(`memory: ${has} bytes are all that it may have`);
+      this.#memory.grow(pages);
       this.#setWords(this.#memory.buffer, 0, this.#memory.buffer.byteLength);
       return;
     }

@@ -66,8 +66,8 @@ const LOCALS = 32_768;
 const HASHES = 65_536;
 const PROOFS = 98_304;
 const HOLDINGS = 114_688;
-const BEFORE = 131_068;
-const BLOCKS = 131_072;
+const BEFORE = 131_132;
+const BLOCKS = 131_136;
 const RESULTS = 163_840;
 const BLOCK_RECORDS = 262_144;
 const HOLDING_RECORDS = 1_879_310_400;
@@ -77,7 +77,7 @@ const HOLDING_RECORDS = 1_879_310_400;
  * of them at a time, by WebAssembly, which leaves the words that plain JavaScript leaves in more time: V8 looks at an array's
  * kind, place and length anew in each step of a loop. The code is made of `wasm-records.wat`.
  *
- * All of the memory is set aside at once, and none is used before it is written.
+ * All of the memory, 4 GiB, is set aside at once, and none is used before it is written.
  */
 export class WasmRecords {
   static readonly mostBlocks: number = MOST_BLOCKS;

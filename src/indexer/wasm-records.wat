@@ -1,10 +1,10 @@
 ;; Many records at a time: `Holdings`, `Blocks` and `Holders` do the same with each in plain JavaScript, and are the oracle.
 ;; All addresses are in bytes. Made into wasm-records-code.ts by `npm run build:wasm`.
 (module
-  ;; See `RecordMemory`. Columns of a run of up to 4,096 blocks: names from byte 0 on and local hashes from 32768 on, both pairs
+  ;; See `WasmRecords`. Columns of a run of up to 4,096 blocks: names from byte 0 on and local hashes from 32768 on, both pairs
   ;; of words, as chained hashes from 65536 on; proofs from 98304 on; holdings from 114688 on; a word for the block that comes
-  ;; before the first, and blocks from 131072 on. From 163840 on, the number of the first record that was given back, and of the
-  ;; first that was never taken. Records of blocks, of 28 bytes, begin at 262144, those of holdings, of 20, at 1879310400.
+  ;; before the first, at 131132, and blocks from 131136 on. From 163840 on, the number of the first record that was given back,
+  ;; and of the first that was never taken, and what else `release` tells. Records of blocks, of 28 bytes, begin at 262144, those of holdings, of 20, at 1879310400.
   (memory (import "records" "memory") 65536 65536 shared)
 
   ;; See `proofOf`. The parent's name, if there is one, is that of what comes before the first.
@@ -122,7 +122,7 @@
             (i64.load offset=65536 align=4 (i32.shl (local.get $at) (i32.const 1)))))
         (br_if $done (i32.ne (i32.load offset=262152 (local.get $record)) (local.get $context)))
         (local.set $block (i32.add (local.get $block) (i32.const 1)))
-        (i32.store offset=131072 (local.get $at) (local.get $block))
+        (i32.store offset=131136 (local.get $at) (local.get $block))
         (local.set $at (i32.add (local.get $at) (i32.const 4)))
         (br $blocks)))
     (i32.sub (i32.shr_u (local.get $at) (i32.const 2)) (local.get $from)))
@@ -165,7 +165,7 @@
             (local.set $block (local.get $next))
             (local.set $record (i32.mul (local.get $block) (i32.const 28)))
             (local.set $next (i32.add (local.get $next) (i32.const 1)))))
-        (i32.store offset=131072 (local.get $at) (local.get $block))
+        (i32.store offset=131136 (local.get $at) (local.get $block))
         (i64.store offset=262144 align=4
           (local.get $record)
           (i64.load offset=65536 align=4 (i32.shl (local.get $at) (i32.const 1))))
@@ -205,7 +205,7 @@
     (block $done
       (loop $blocks
         (br_if $done (i32.eq (local.get $at) (local.get $end)))
-        (local.set $block (i32.load offset=131072 (local.get $at)))
+        (local.set $block (i32.load offset=131136 (local.get $at)))
         (local.set $holding (i32.load offset=114688 (local.get $at)))
         (local.set $record (i32.mul (local.get $block) (i32.const 28)))
         (local.set $head (i32.load offset=262156 (local.get $record)))
@@ -258,7 +258,7 @@
     (local $at i32) (local $end i32) (local $block i32) (local $record i32)
     (local.set $at (i32.shl (local.get $from) (i32.const 2)))
     (local.set $end (i32.shl (local.get $to) (i32.const 2)))
-    (local.set $block (i32.load offset=131068 (local.get $at)))
+    (local.set $block (i32.load offset=131132 (local.get $at)))
     (local.set $record (i32.mul (local.get $block) (i32.const 28)))
     (loop $blocks
       (i32.store offset=262168
@@ -270,7 +270,7 @@
       (local.set $block (i32.add (local.get $block) (i32.const 1)))
       (if (i32.lt_u (local.get $at) (local.get $end))
         (then
-          (if (i32.eq (i32.load offset=131068 (local.get $at)) (local.get $block))
+          (if (i32.eq (i32.load offset=131132 (local.get $at)) (local.get $block))
             (then
               (if
                 (i32.and
@@ -355,7 +355,7 @@
             (local.set $released (i32.add (local.get $released) (i32.const 1)))
             (if (i32.eqz (i32.load offset=262156 (local.get $block)))
               (then
-                (i32.store offset=131072
+                (i32.store offset=131136
                   (local.get $forgotten)
                   (i32.div_u (local.get $block) (i32.const 28)))
                 (local.set $forgotten (i32.add (local.get $forgotten) (i32.const 4)))))))
@@ -377,7 +377,7 @@
     (block $done
       (loop $blocks
         (br_if $done (i32.eq (local.get $at) (local.get $end)))
-        (local.set $block (i32.load offset=131072 (local.get $at)))
+        (local.set $block (i32.load offset=131136 (local.get $at)))
         (local.set $record (i32.mul (local.get $block) (i32.const 28)))
         (local.set $newer (i32.load offset=262160 (local.get $record)))
         (local.set $older (i32.load offset=262164 (local.get $record)))

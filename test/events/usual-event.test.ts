@@ -7,6 +7,7 @@ import { encodeEventBatch } from "../../src/events/encode.ts";
 import type { BlockStored } from "../../src/events/event.ts";
 import { EventReader } from "../../src/events/event-reader.ts";
 import { PackedBatch, unpackEvent } from "../../src/events/packed-batch.ts";
+import { SimdTokens } from "../../src/events/simd-tokens.ts";
 import { UsualEvent } from "../../src/events/usual-event.ts";
 import { WireReader } from "../../src/events/wire-reader.ts";
 import { checkSame, inTheMidst } from "./agreement.ts";
@@ -203,6 +204,23 @@ describe("UsualEvent", () => {
     for (const encoding of ENCODINGS) {
       const payload = encodeEventBatch({ ts: 1.5, events, dataParallelRank: 0 }, { encoding });
       for (let i = 0; i < 3; i++) checkSame(payload);
+    }
+  });
+
+  it("agrees with it on more names than are read together, cut off anywhere, and with any of them another", () => {
+    for (const encoding of ENCODINGS) {
+      for (const count of [SimdTokens.mostNames, SimdTokens.mostNames + 1, 25_000]) {
+        const blockHashes = Array.from({ length: count }, (_, i) => 2n ** 63n + BigInt(i));
+        const event = { ...STORED, blockHashes, tokenIds: new Uint32Array(), blockSize: 0 };
+        const payload = Buffer.from(encodeEventBatch({ ts: 1.5, events: [event], dataParallelRank: 0 }, { encoding }));
+        checkSame(payload);
+        checkSame(payload.subarray(0, payload.length - 9 * 100));
+        for (const name of [0, 1, count - 2, count - 1]) {
+          const other = Buffer.from(payload);
+          other[other.indexOf(0xcf) + 9 * name] = 0xd3;
+          checkSame(other);
+        }
+      }
     }
   });
 

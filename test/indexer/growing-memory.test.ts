@@ -34,6 +34,26 @@ describe("GrowingMemory", () => {
     assert.ok(memory.words.byteLength <= 64 * MIB + 65_536);
   });
 
+  it("goes where it is told once it has a page, with what is in it, and no further than that", () => {
+    const buffer = new ArrayBuffer(4 * 65_536);
+    let asked = 0;
+    const memory = new GrowingMemory(64 * MIB, () => {
+      asked++;
+      return { buffer, start: 65_536, bytes: 2 * 65_536 };
+    });
+    grown(memory, 32_768);
+    assert.equal(memory.isHome, false);
+    memory.words.fill(7);
+    grown(memory, 2 * 65_536);
+    assert.equal(memory.isHome, true);
+    assert.equal(asked, 1);
+    assert.deepEqual([memory.words.buffer, memory.words.byteOffset], [buffer, 65_536]);
+    assert.deepEqual([memory.words.indexOf(0), memory.words.byteLength], [8_192, 2 * 65_536]);
+    assert.throws(() => memory.grow(), RangeError);
+    const tooSmall = new GrowingMemory(MIB);
+    assert.throws(() => grown(tooSmall, 2 * MIB), RangeError);
+  });
+
   it("doubles for ever where no addresses can be set aside", () => {
     withoutWebAssembly(() => {
       const memory = new GrowingMemory(64 * MIB);

@@ -49,6 +49,12 @@ export class Inside {
     return this.#matcher.match({ model: MODEL, lora: -1, prompt, readyPods: undefined, tierWeights });
   }
 
+  /** As before an import. */
+  listAll(): void {
+    const { blocks, contexts } = this.index;
+    blocks.listAll((number) => contexts.numbered(number));
+  }
+
   /** Holds many blocks for a moment. */
   growAndEmpty(): void {
     this.process(source(), ...MANY_BLOCKS);
