@@ -4,7 +4,8 @@
   ;; See `WasmRecords`. Columns of a run of up to 4,096 blocks: names from byte 0 on and local hashes from 32768 on, both pairs
   ;; of words, as chained hashes from 65536 on; proofs from 98304 on; holdings from 114688 on; a word for the block that comes
   ;; before the first, at 131132, and blocks from 131136 on. From 163840 on, the number of the first record that was given back,
-  ;; and of the first that was never taken, and what else `release` tells. Records of blocks, of 28 bytes, begin at 262144, those of holdings, of 20, at 1879310400.
+  ;; and of the first that was never taken, and what else `release` tells. Records of blocks, of 28 bytes, begin at 262144,
+  ;; those of holdings, of 20, at 1879310400.
   (memory (import "records" "memory") 65536 65536 shared)
 
   ;; See `proofOf`. The parent's name, if there is one, is that of what comes before the first.
