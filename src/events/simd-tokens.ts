@@ -25,8 +25,8 @@ const NAMES = 589_824;
 const MOST_NAMES = 1 << 13;
 
 /**
- * Reads token ids, and names of blocks, by WebAssembly with SIMD, in less than half of the time that plain JavaScript takes. The code is made of
- * `simd-tokens.wat`. It reads and writes its own memory only: the payload is put there in the first place, and one batch
+ * Reads token ids, and names of blocks, by WebAssembly with SIMD, in less than half of the time that plain JavaScript takes.
+ * The code is made of `simd-tokens.wat`. It reads and writes its own memory only: the payload is put there in the first place, and one batch
  * keeps its tokens there, so that nothing is copied for it.
  */
 export class SimdTokens {

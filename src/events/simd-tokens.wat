@@ -1,5 +1,5 @@
-;; Token ids, eight at a time, and names of blocks: `tokenIds` and `hashesTo` in usual-event.ts do the same in plain JavaScript, and
-;; are the oracles.
+;; Token ids, eight at a time, and names of blocks: `tokenIds` and `hashesTo` in usual-event.ts do the same in plain
+;; JavaScript, and are the oracles.
 ;; Made into simd-tokens-code.ts by `npm run build:wasm`.
 (module
   ;; Eleven pages: the payload from byte 0 on, token ids from byte 262,144 on, and from byte 524,288 on what simd-hash.wat
@@ -112,8 +112,8 @@
       (v128.any_true
         (v128.and (local.get $wrong) (v128.const i32x4 0x80000000 0x80000000 0x80000000 0x80000000)))))
 
-  ;; MessagePack's unsigned integers of 64 bits from byte $at on, as pairs of words from byte 589,824 on, the lower one first: so
-  ;; many, an even number. The position behind them, or -1 where one of them is something else.
+  ;; So many of MessagePack's unsigned integers of 64 bits, an even number of them, from byte $at on, as pairs of words from byte
+  ;; 589,824 on, the lower one first. The position behind them, or -1 where one of them is something else.
   (func (export "names") (param $at i32) (param $count i32) (result i32)
     (local $to i32) (local $end i32) (local $wrong i32)
     (local.set $end (i32.shl (local.get $count) (i32.const 3)))

@@ -1,6 +1,7 @@
 import { type BlockHasher, highWord, lowWord } from "./block-hasher.ts";
 import type { BlockRun } from "./block-run.ts";
 import { type SimdHash, simdHash } from "./simd-hash.ts";
+import { WasmRecords } from "./wasm-records.ts";
 
 // Words of a hasher's constants.
 const INIT_A = 0;
@@ -10,9 +11,6 @@ const MULTIPLIER_B = 3;
 
 /** Fewer blocks are hashed sooner where they are than when they are copied. */
 const MIN_SIMD_BLOCKS = 8;
-
-/** Fewer are chained sooner by plain JavaScript. */
-const MIN_WASM_BLOCKS = 8;
 
 /** 64 random bits from the system's generator: a hash seed that nobody outside the process can guess. */
 export function randomHashSeed(): bigint {
@@ -207,7 +205,7 @@ export class SeededBlockHasher implements BlockHasher {
   }
 
   chainRun(run: BlockRun, from: number, to: number, parentLow: number, parentHigh: number): void {
-    if (run.wasm === null || to - from < MIN_WASM_BLOCKS) {
+    if (run.wasm === null || to - from < WasmRecords.fewestBlocks) {
       run.copyLocals(from, to);
       this.chain(parentLow, parentHigh, run.hashes, 2 * from, to - from);
       return;

@@ -9,6 +9,7 @@ import type { BlockSource } from "./indexer.ts";
 import { type AnnouncedBlock, placeOnly } from "./orphans.ts";
 import { type Place, placeOf } from "./places.ts";
 import type { Source } from "./sources.ts";
+import { WasmRecords } from "./wasm-records.ts";
 
 // Where the words of a hash stand in the scratch words of a step: of the block, of what it chains on, of its extra keys.
 const BLOCK = 0;
@@ -21,8 +22,6 @@ const NAME = 6;
 const MAX_RUN = 128;
 /** Fewer are stored sooner one by one. */
 const MIN_RUN = 3;
-/** Fewer names are read sooner one by one. */
-const MIN_WASM_BLOCKS = 8;
 
 /** Puts the blocks of `BlockStored` events where they belong: into the index, or aside. */
 export class BlockStore {
@@ -109,7 +108,7 @@ export class BlockStore {
     let parentHigh = hasParent ? hashes[start - 1]! | 0 : 0;
     this.#words[NAME] = parentLow;
     this.#words[NAME + 1] = parentHigh;
-    if (wasm !== null && count >= MIN_WASM_BLOCKS) {
+    if (wasm !== null && count >= WasmRecords.fewestBlocks) {
       names.set(hashes.subarray(start, start + words));
       wasm.steps.prove(count, hasParent ? 1 : 0, parentLow, parentHigh);
       return;

@@ -16,9 +16,9 @@ const MAX_PAGES = 1 << 16;
 const FIRST_BYTES = 1 << 10;
 /** What it is at first where it is at home. */
 const HOME_BYTES = PAGE_BYTES;
-/** What it is at first when it is no plain buffer. */
+/** What memory of its own is at first when it is no plain buffer. */
 const SHARED_BYTES = 1 << 20;
-/** Up to there it is a plain buffer, of which there may be thousands. */
+/** Up to there that is a plain buffer, of which there may be thousands. */
 export const MOST_PLAIN_BYTES: number = SHARED_BYTES / 2;
 
 /** Bytes of a buffer that somebody else has set aside. */
@@ -92,8 +92,9 @@ export class GrowingMemory {
 
   /** Throws a `RangeError` where no memory is left. New bytes are 0. */
   grow(): void {
-    this.#bytes += this.growth;
-    while (this.#bytes > this.#words.byteLength) this.#extend();
+    const bytes = this.#bytes + this.growth;
+    while (bytes > this.#words.byteLength) this.#extend();
+    this.#bytes = bytes;
   }
 
   #extend(): void {

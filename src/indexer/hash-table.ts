@@ -3,9 +3,6 @@ import type { Segments } from "./segments.ts";
 import { RUN, type SimdSlots } from "./simd-slots.ts";
 import * as slots from "./slots.ts";
 
-/** The highest number of a record that a table can hold: who keeps such numbers has words to spare for other things. */
-export const MAX_INDEX: number = 2 ** 27 - 1;
-
 /** A hash that finds no room in so many lines shows that a segment is too full. */
 const MAX_STEPS = 12;
 /** Fewer hashes are mixed sooner where they are than when they are copied. */

@@ -298,9 +298,7 @@ export class HolderIndex {
     const block = this.holdings.block(holding);
     const context = this.contextOf(block);
     source.names.remove(context.blockSize, this.holdings.low(holding), this.holdings.high(holding), holding);
-    if (!this.holders.remove(block, source.number, holding)) this.#count(source, -1);
-    this.#sets.forget(holding, this.holdings.places(holding));
-    this.holdings.free(holding);
+    if (!this.#letGo(source, block, holding)) this.#count(source, -1);
     if (this.blocks.holders(block) === 0) this.#forget(block);
   }
 
@@ -324,9 +322,7 @@ export class HolderIndex {
       i++;
       if (holding === 0) continue;
       const block = this.holdings.block(holding);
-      if (!this.holders.remove(block, source.number, holding)) this.#count(source, -1);
-      this.#sets.forget(holding, this.holdings.places(holding));
-      this.holdings.free(holding);
+      if (!this.#letGo(source, block, holding)) this.#count(source, -1);
       if (this.blocks.holders(block) === 0) blocks[forgotten++] = block;
     }
     // The highest first, whichever way the engine goes: none is put into the table to be taken out again, and who takes the
@@ -344,7 +340,7 @@ export class HolderIndex {
   #releaseMany(wasm: WasmRecords, source: Source, run: BlockRun, from: number, to: number, forgotten: number): number {
     const places = this.holdings.places(run.holdings[from]!);
     if (places === OWN_PLACES) return from;
-    const end = this.holdings.releaseAll(wasm, source.number, run, from, to, forgotten);
+    const end = this.holdings.releaseAll(wasm, source.number, places, from, to, forgotten);
     this.#sets.forgetAll(places, wasm.released);
     this.#count(source, -wasm.lost);
     return end;
@@ -375,9 +371,7 @@ export class HolderIndex {
   /** Takes a holding of a source that leaves out of everything but the source's names. */
   discard(source: Source, holding: number): void {
     const block = this.holdings.block(holding);
-    this.holders.remove(block, source.number, holding);
-    this.#sets.forget(holding, this.holdings.places(holding));
-    this.holdings.free(holding);
+    this.#letGo(source, block, holding);
     if (this.blocks.holders(block) === 0) this.#forget(block);
   }
 
@@ -502,6 +496,14 @@ export class HolderIndex {
     let number = this.sources.number(source);
     while (number === 0 && this.work(AT_ONCE)) number = this.sources.number(source);
     return number;
+  }
+
+  /** The source's names know the holding still. Returns whether they have another one for its block. */
+  #letGo(source: Source, block: number, holding: number): boolean {
+    const hasOther = this.holders.remove(block, source.number, holding);
+    this.#sets.forget(holding, this.holdings.places(holding));
+    this.holdings.free(holding);
+    return hasOther;
   }
 
   /** Of one that has any. */

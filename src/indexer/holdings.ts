@@ -168,14 +168,13 @@ export class Holdings {
   }
 
   /**
-   * Takes what lies where holding `from` does out of the lists of its blocks, for the holdings of a run from that number to
-   * before `to`, 0 for none: up to one that lies elsewhere, or whose block has a crowd. What nobody holds any more comes to
-   * `run.blocks`, from number `forgotten` on. Returns the number behind the last one.
+   * Takes the holdings of a run from number `from` to before `to`, 0 for none, out of the lists of their blocks: up to one that
+   * lies elsewhere than in these places, or whose block has a crowd. What nobody holds any more comes to the run's blocks, from
+   * number `forgotten` on. Returns the number behind the last one.
    */
-  releaseAll(wasm: WasmRecords, source: number, run: BlockRun, from: number, to: number, forgotten: number): number {
+  releaseAll(wasm: WasmRecords, source: number, places: number, from: number, to: number, forgotten: number): number {
     const { records } = this;
-    const places = this.places(run.holdings[from]!) << BLOCK_BITS;
-    const end = wasm.steps.release(from, to, source, places, forgotten, records.firstFree);
+    const end = wasm.steps.release(from, to, source, places << BLOCK_BITS, forgotten, records.firstFree);
     records.tookAll(-wasm.released, wasm.firstFree, records.firstNew);
     return end;
   }

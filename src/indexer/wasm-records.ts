@@ -81,6 +81,8 @@ const HOLDING_RECORDS = 1_879_310_400;
  */
 export class WasmRecords {
   static readonly mostBlocks: number = MOST_BLOCKS;
+  /** Fewer are proved and chained sooner by plain JavaScript. */
+  static readonly fewestBlocks: number = 8;
   readonly blocks: MemoryRange;
   readonly holdings: MemoryRange;
   /** Columns, see `BlockRun`. */

@@ -252,9 +252,9 @@
         (br $blocks)))
     (i32.sub (i32.shr_u (local.get $at) (i32.const 2)) (local.get $from)))
 
-  ;; Of the blocks from number $from on, of which one is the one before the first, how many are, one after the other, the record
-  ;; behind that of the one before, and its next older one, up to $newer; the first of all comes without being looked at. All
-  ;; are of this epoch afterwards. See `Blocks.mention`.
+  ;; Of the blocks from number $from on, counted from the one that comes before the first, how many have, one after the other,
+  ;; the record behind that of the one before, and are its next older one, up to $newer; the first one counts in any case. All
+  ;; of them are of this epoch afterwards. See `Blocks.mention`.
   (func (export "mention") (param $from i32) (param $to i32) (param $newer i32) (param $epoch i32) (result i32)
     (local $at i32) (local $end i32) (local $block i32) (local $record i32)
     (local.set $at (i32.shl (local.get $from) (i32.const 2)))
@@ -282,8 +282,8 @@
                   (br $blocks))))))))
     (i32.sub (i32.shr_u (local.get $at) (i32.const 2)) (local.get $from)))
 
-  ;; See `HolderIndex.releaseAll`: takes the holdings of these places, those that are not 0, out of their blocks' lists, and gives
-  ;; their records back, up to one that lies elsewhere, or whose block has a crowd; returns its number. Blocks that nobody holds
+  ;; See `HolderIndex.releaseAll`: takes the holdings of these places, those that are not 0, out of their blocks' lists, and
+  ;; gives their records back, up to one that lies elsewhere, or whose block has a crowd; returns its number. Blocks that nobody holds
   ;; any more come into the column of blocks from number $forgotten on. Behind the numbers of records that come next stand how
   ;; many were given back, how many blocks the source has lost, and the number behind the last one that came.
   (func (export "release")

@@ -46,7 +46,7 @@ export const step: fc.Arbitrary<Step> = fc
     return { of, event };
   });
 
-/** More blocks than have room in plain memory: records of an index that had them once are where `WasmRecords` works, for good. */
+/** More blocks than have room in plain memory: the records of an index that had them once are for good where `WasmRecords` works. */
 export const MANY_BLOCKS: readonly (BlockStored | BlockRemoved)[] = ((): (BlockStored | BlockRemoved)[] => {
   const names = Array.from({ length: 5_000 }, (_, i) => BigInt(100_000 + i));
   return [stored(names, null, tokensOf(50, 0, names.length), { blockSize: 1 }), removed(names)];

@@ -50,6 +50,7 @@ describe("GrowingMemory", () => {
     assert.deepEqual([memory.words.buffer, memory.words.byteOffset], [buffer, 65_536]);
     assert.deepEqual([memory.words.indexOf(0), memory.words.byteLength], [8_192, 2 * 65_536]);
     assert.throws(() => memory.grow(), RangeError);
+    assert.equal(memory.bytes, 2 * 65_536);
     const tooSmall = new GrowingMemory(MIB);
     assert.throws(() => grown(tooSmall, 2 * MIB), RangeError);
   });
